@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Serves the FUSE wire protocol from a provider (fs/vfs.h). The same code serves the guest's file system to the host
+ * (in the agent) and host directories to the guest (in gondolin-vfs), so it trusts neither side: every request passes
+ * fs/wire first, node ids and handles are index + generation in tables. */
+#ifndef GONDOLIN_FS_SERVER_H
+#define GONDOLIN_FS_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct server;
+struct vfs;
+
+/* Sends one whole reply or notification (iov[0] begins with a fuse_out_header). Called from several threads, one whole
+ * message each; the callee serialises. */
+typedef void server_send_fn(void *data, const struct iovec *iov, int count);
+
+struct server_config {
+    uint32_t max_write;   /* and max_read; at most 128 KiB */
+    uint32_t max_nodes;   /* live node ids; ENFILE beyond */
+    uint32_t max_handles; /* open files and directories; ENFILE beyond */
+    unsigned workers;     /* threads for requests that can block (fsync, locks, ...); the rest runs in the caller */
+    double attr_timeout, entry_timeout; /* seconds, put into replies */
+};
+
+/* Node ids handed out are below 2^48 (24 bits of index, 24 of generation); 1 is the root. NULL with errno on failure.
+ * The provider is borrowed. */
+struct server *server_new(const struct server_config *config, struct vfs *root, server_send_fn *send, void *data);
+
+/* Takes one message of exactly `len` bytes (it may be modified). Returns 0, or -EPROTO when the peer broke the protocol
+ * so badly that the session has to end (header that lies about its length, anything before INIT, a second INIT). */
+int server_receive(struct server *server, uint8_t *message, size_t len);
+
+/* Waits for requests being worked on, forgets all nodes and closes all handles. NULL is ignored. */
+void server_free(struct server *server);
+
+#endif

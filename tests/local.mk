@@ -1,0 +1,4 @@
+# Unit tests: one criterion program for each file under test, added by a fragment of its own.
+UNIT_LIBS = $(CRITERION_LIBS)
+
+include $(top_srcdir)/tests/unit/loop.mk

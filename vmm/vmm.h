@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract between the supervisor and a virtual machine monitor. One file per backend exports one
+ * `const struct vmm_backend`; everything else in it is static.
+ *
+ *   probe -> check -> start -> (pause | resume | save)* -> stop -> exited
+ *
+ * The VMM process never outlives the supervisor (PR_SET_PDEATHSIG) and holds no path: ports, console and QMP are
+ * inherited descriptors, so nothing is left in the file system whatever dies first. */
+#ifndef GONDOLIN_VMM_VMM_H
+#define GONDOLIN_VMM_VMM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "src/err.h"
+#include "src/loop.h"
+
+enum vmm_root_mode {
+    VMM_ROOT_COW,      /* throw-away overlay file (default) */
+    VMM_ROOT_MEMORY,   /* throw-away overlay held in the VMM's temporary storage, never checkpointable */
+    VMM_ROOT_READONLY, /* writes fail in the guest */
+    VMM_ROOT_PERSISTENT, /* --root-disk FILE: written in place */
+};
+
+enum vmm_capability { /* bits of vmm_backend.capabilities */
+    VMM_CAN_PAUSE = 1 << 0,
+    VMM_CAN_SAVE = 1 << 1, /* memory and devices: full checkpoints */
+    VMM_CAN_QCOW2 = 1 << 2,
+    VMM_CAN_PORTS = 1 << 3, /* named byte streams */
+};
+
+enum { VMM_MAX_PORTS = 8 };
+
+struct vmm_port {
+    const char *name; /* PORT_* of src/proto.h */
+    int fd;           /* the VMM's end of a socketpair; closed in the supervisor by start() */
+};
+
+/* What a sandbox asks for. Strings are borrowed for the duration of check() and start(). NULL or 0: the default. */
+struct vmm_config {
+    const char *binary;  /* --qemu */
+    const char *machine; /* --machine */
+    const char *accel;   /* --accel: kvm, tcg or NULL for the probe's verdict */
+    const char *cpu;     /* --cpu */
+    unsigned cpus;       /* --cpus */
+    uint64_t memory;     /* --memory, bytes */
+    const char *append;  /* --append: added after the built-in kernel command line */
+
+    const char *arch;   /* of the image's manifest, e.g. "x86_64" */
+    const char *kernel; /* uncompressed vmlinux where the image has one */
+    const char *initrd;
+    const char *kernel_append; /* the image's own kernel command line additions, may be NULL */
+
+    const char *root_disk; /* qcow2 file: the image's base, or --root-disk */
+    enum vmm_root_mode root_mode;
+    const char *overlay; /* VMM_ROOT_COW: the path where the overlay is to be made */
+
+    struct vmm_port ports[VMM_MAX_PORTS];
+    unsigned port_count;
+    int console_fd; /* the VMM's end of a socketpair carrying the guest's console; closed by start() */
+    int log_fd;     /* the VMM's stderr; borrowed */
+};
+
+struct vmm; /* a running machine */
+
+struct vmm_events {
+    /* The machine is gone. `wait_status` as from waitpid; `reason` is a sentence ("guest powered off", "qemu was killed
+     * by signal 9", "guest kernel panicked"). The callee calls free_vm. */
+    void (*exited)(void *data, int wait_status, const char *reason);
+    /* The guest's kernel panicked or reset; `exited` follows. May be NULL. */
+    void (*crashed)(void *data, const char *what);
+};
+
+/* Completion of an asynchronous operation: code 0 or errno, with a sentence. */
+typedef void vmm_done_fn(void *data, int code, const char *sentence);
+
+struct vmm_backend {
+    const char *name;
+    unsigned capabilities;
+
+    /* Can this backend run here? 0, or -errno with the reason and the fix in *err. May take up to 300 ms. */
+    int (*probe)(const struct vmm_config *config, struct err *err);
+    /* Lists every option of *config that this backend refuses in one sentence (EOPNOTSUPP), checks the guest
+     * architecture against the binary (ENOEXEC) and the values (EINVAL). Starts nothing. */
+    int (*check)(const struct vmm_config *config, struct err *err);
+    /* Starts the machine; returns when the process has been made, not when the guest is ready. */
+    int (*start)(struct loop *loop, const struct vmm_config *config, const struct vmm_events *events, void *data,
+                 struct vmm **vm, struct err *err);
+    void (*pause)(struct vmm *vm, vmm_done_fn *done, void *data);
+    void (*resume)(struct vmm *vm, vmm_done_fn *done, void *data);
+    /* Shutdown ladder for a guest that has already been asked by the agent: quit, then SIGKILL after `grace_ms`.
+     * `exited` is called as for any other end. */
+    void (*stop)(struct vmm *vm, unsigned grace_ms);
+    pid_t (*pid)(const struct vmm *vm);
+    /* Flat facts for status files, one `key value` per line (backend, accel, machine, cpu, vmm_version). The returned
+     * string is owned by the machine. */
+    const char *(*describe)(const struct vmm *vm);
+    /* Kills the process if it still runs, waits for it, frees. No callback follows. NULL is ignored. */
+    void (*free_vm)(struct vmm *vm);
+};
+
+extern const struct vmm_backend vmm_qemu;
+
+/* The backend of that name, or NULL with the known names (and the nearest match) in *err. NULL name: the default. */
+const struct vmm_backend *vmm_backend_find(const char *name, struct err *err);
+
+#endif

@@ -8,3 +8,11 @@ COMMON_SOURCES = \
 
 noinst_LIBRARIES += src/libcommon.a
 src_libcommon_a_SOURCES = $(COMMON_SOURCES)
+
+# What only the host's programs need.
+noinst_LIBRARIES += src/libhost.a
+src_libhost_a_SOURCES = \
+	src/mountpoint.c src/mountpoint.h \
+	src/nearest.c src/nearest.h \
+	src/session.c src/session.h \
+	src/session_find.c

@@ -2,3 +2,5 @@
 UNIT_LIBS = $(CRITERION_LIBS)
 
 include $(top_srcdir)/tests/unit/loop.mk
+include $(top_srcdir)/tests/unit/nearest.mk
+include $(top_srcdir)/tests/unit/session.mk

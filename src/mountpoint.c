@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/mountpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "src/cleanup.h"
+
+extern char **environ;
+
+static bool is_octal(char c)
+{
+    return c >= '0' && c <= '7';
+}
+
+/* Mount points in mountinfo have space, tab, newline and backslash as three octal digits; undone in place. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from;) {
+        if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) && is_octal(from[3])) {
+            *to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+            from += 4;
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* proc(5): "ID PARENT MAJ:MIN ROOT MOUNTPOINT OPTIONS [TAGS...] - TYPE SOURCE SUPEROPTIONS". */
+static bool parse_mountinfo(char *line, char **mountpoint, const char **type)
+{
+    char *separator = strstr(line, " - ");
+    char *field = line;
+    for (int i = 0; i < 4; i++) {
+        field = strchr(field, ' ');
+        if (!field)
+            return false;
+        field++;
+    }
+    char *end = strchr(field, ' ');
+    if (!separator || !end || separator < end)
+        return false;
+    *end = '\0';
+    unescape(field);
+    *mountpoint = field;
+    *type = separator + 3;
+    separator[3 + strcspn(separator + 3, " \n")] = '\0';
+    return true;
+}
+
+bool mountpoint_is_gondolin(const char *path)
+{
+    cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
+    cleanup_free char *line = NULL;
+    size_t size = 0;
+    bool ours = false;
+    while (f && getline(&line, &size, f) > 0) {
+        char *mountpoint;
+        const char *type;
+        if (parse_mountinfo(line, &mountpoint, &type) && strcmp(mountpoint, path) == 0)
+            ours = strcmp(type, MOUNT_FS_TYPE) == 0; /* later lines are stacked on top of earlier ones */
+    }
+    return ours;
+}
+
+bool mountpoint_is_dead(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 && errno == ENOTCONN;
+}
+
+/* Runs fusermount3 with its messages in `said`. Returns its wait status or -errno. */
+static int run_fusermount(const char *path, bool detach, char *said, size_t size)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    cleanup_close int out = ends[0];
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+    const char *argv[] = {"fusermount3", detach ? "-uz" : "-u", "--", path, NULL};
+    pid_t pid;
+    int rc = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    if (rc != 0)
+        return -rc;
+
+    size_t len = 0;
+    for (ssize_t n = 1; n > 0;) {
+        n = read(out, said + len, size - 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    said[len] = '\0';
+    said[strcspn(said, "\n")] = '\0';
+    int status;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+static int unmount_as_user(const char *path, bool detach, struct err *err)
+{
+    char said[512];
+    int status = run_fusermount(path, detach, said, sizeof said);
+    if (status < 0)
+        return err_set(err, -status, "fusermount3 cannot be run (%s); install it with: apt-get install fuse3",
+                       strerror(-status));
+    if (status == 0)
+        return 0;
+    int code = strstr(said, strerror(EBUSY)) ? EBUSY : strstr(said, "not found") ? EINVAL : EPERM;
+    return err_set(err, code, "%s", *said ? said : "fusermount3 failed");
+}
+
+int mountpoint_unmount(const char *path, bool detach, struct err *err)
+{
+    if (umount2(path, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) == 0)
+        return 0;
+    if (errno == EPERM)
+        return unmount_as_user(path, detach, err);
+    return err_errno(err, errno, "%s", path);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The registry of running sandboxes: how the command line finds the supervisor of a mount point, name or id.
+ *
+ * BASE/ID/{lock,session.json,...}, BASE being $XDG_RUNTIME_DIR/gondolin, else /run/user/UID/gondolin, else
+ * /tmp/gondolin-UID (for root /run/gondolin): mode 0700 and owned by the user, or it is refused. A sandbox is alive as
+ * long as its `lock` is locked (flock): process ids are reused, locks end with their holder. */
+#ifndef GONDOLIN_SRC_SESSION_H
+#define GONDOLIN_SRC_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "src/err.h"
+
+enum { SESSION_ID_DIGITS = 12 };
+
+/* Strings are malloc'd and owned by the struct; NULL where not known yet. */
+struct session {
+    char id[SESSION_ID_DIGITS + 1];
+    char *name, *mountpoint, *image, *build_id, *state, *log;
+    pid_t pid, keeper_pid, vm_pid; /* 0: none */
+    int64_t started_ms;            /* of the Unix epoch */
+    char *directory;               /* BASE/ID */
+    int lock_fd;                   /* -1 except in the process that created the session */
+    bool alive;
+};
+
+/* Makes BASE/ID with a fresh random id and takes its lock (lock_fd, close-on-exec). Every string but `directory` is left
+ * NULL. Undo with session_remove. */
+int session_create(struct session *out, struct err *err);
+
+/* Writes session.json so that readers see either the old or the new one whole. Until the first call the session is not
+ * listed. */
+int session_publish(const struct session *session, struct err *err);
+
+/* Removes the directory (its files and empty subdirectories), then closes. For the lock's holder. */
+void session_remove(struct session *session);
+
+/* Frees the strings and closes lock_fd; the directory stays. */
+void session_close(struct session *session);
+
+/* The sandboxes alive, oldest first, in a malloc'd array for session_list_free. What dead ones left is cleaned: their
+ * directory, and a gondolin mount recorded there that no process answers any more. */
+int session_list(struct session **out, size_t *count, struct err *err);
+void session_list_free(struct session *sessions, size_t count);
+
+/* Finds a sandbox by name, by mount point (or any path in it), or by a prefix of its id of at least 4 digits. NULL or ""
+ * stands for the only one running. Errors: ENOENT (names the nearest name), EEXIST (several fit). */
+int session_find(const char *reference, struct session *out, struct err *err);
+
+#endif

@@ -12,7 +12,9 @@ src_libcommon_a_SOURCES = $(COMMON_SOURCES)
 # What only the host's programs need.
 noinst_LIBRARIES += src/libhost.a
 src_libhost_a_SOURCES = \
+	src/libexec.c src/libexec.h \
 	src/mountpoint.c src/mountpoint.h \
 	src/nearest.c src/nearest.h \
-	src/session.c src/session.h \
-	src/session_find.c
+	src/options.c src/options.h src/options_help.c \
+	src/session.c src/session.h src/session_find.c \
+	src/shquote.c src/shquote.h

@@ -4,3 +4,5 @@ UNIT_LIBS = $(CRITERION_LIBS)
 include $(top_srcdir)/tests/unit/loop.mk
 include $(top_srcdir)/tests/unit/nearest.mk
 include $(top_srcdir)/tests/unit/session.mk
+include $(top_srcdir)/tests/unit/shquote.mk
+include $(top_srcdir)/tests/unit/options.mk

@@ -13,6 +13,7 @@ src_libcommon_a_SOURCES = $(COMMON_SOURCES)
 noinst_LIBRARIES += src/libhost.a
 src_libhost_a_SOURCES = \
 	src/libexec.c src/libexec.h \
+	src/mount_options.c src/mount_options.h \
 	src/mountpoint.c src/mountpoint.h \
 	src/nearest.c src/nearest.h \
 	src/options.c src/options.h src/options_help.c \

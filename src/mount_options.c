@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/mount_options.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+static const char *const root_modes[] = {"cow", "memory", "readonly", NULL};
+static const char *const accels[] = {"kvm", "tcg", NULL};
+static const char *const owners[] = {"user", "guest", NULL};
+
+void mount_options_table(struct mount_options *to, struct option_spec table[MOUNT_OPTIONS_TABLE])
+{
+    const struct option_spec specs[] = {
+        {"image", 'i', "IMAGE", "image to boot: tag, build id or directory (default: default)", NULL, OPTION_STRING,
+         &to->image},
+        {"name", 'n', "NAME", "name of the sandbox (default: that of the directory)", NULL, OPTION_STRING, &to->name},
+        {"memory", 'm', "SIZE", "memory of the guest, as in 512M or 2G", NULL, OPTION_SIZE, &to->memory},
+        {"cpus", 'c', "N", "virtual processors", NULL, OPTION_UNSIGNED, &to->cpus},
+        {"owner", 0, "WHO", "whose the guest's files look", owners, OPTION_STRING, &to->owner},
+        {"exec", 0, NULL, "let programs under root/ be run on the host", NULL, OPTION_FLAG, &to->exec},
+        {"root-mode", 0, "MODE", "what becomes of writes to the root disk", root_modes, OPTION_STRING, &to->root_mode},
+        {"root-disk", 0, "FILE", "boot this disk instead of the image's and write to it", NULL, OPTION_STRING,
+         &to->root_disk},
+        {"vmm", 0, "NAME", "virtual machine monitor", NULL, OPTION_STRING, &to->vmm},
+        {"qemu", 0, "FILE", "QEMU program to use", NULL, OPTION_STRING, &to->qemu},
+        {"machine", 0, "TYPE", "machine type, as QEMU names it", NULL, OPTION_STRING, &to->machine},
+        {"accel", 0, "NAME", "acceleration instead of what the probe finds", accels, OPTION_STRING, &to->accel},
+        {"cpu", 0, "MODEL", "processor model, as QEMU names it", NULL, OPTION_STRING, &to->cpu},
+        {"append", 0, "WORDS", "more words for the kernel command line", NULL, OPTION_STRING, &to->append},
+        {0},
+    };
+    static_assert(sizeof specs / sizeof *specs <= MOUNT_OPTIONS_TABLE, "MOUNT_OPTIONS_TABLE holds every option");
+    memcpy(table, specs, sizeof specs);
+}
+
+void mount_options_pass(struct option_list *to, struct option_spec table[MOUNT_OPTIONS_TABLE])
+{
+    struct mount_options unused;
+    mount_options_table(&unused, table);
+    for (struct option_spec *o = table; o->name; o++) {
+        o->kind = OPTION_PASS;
+        o->to = to;
+    }
+}

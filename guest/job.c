@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/job.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/job_internal.h"
+#include "guest/job_start.h"
+#include "guest/payload.h"
+
+enum { KILL_AFTER_TERM_MS = 2000 };
+
+static uint64_t now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+struct jobs *jobs_new(struct loop *loop, struct channel *channel, const struct account_files *accounts)
+{
+    struct jobs *jobs = calloc(1, sizeof *jobs);
+    if (jobs)
+        *jobs = (struct jobs){.loop = loop, .channel = channel, .accounts = accounts};
+    return jobs;
+}
+
+void jobs_set_env(struct jobs *jobs, struct envlist *env)
+{
+    envlist_clear(&jobs->env);
+    jobs->env = *env;
+    *env = (struct envlist){0};
+}
+
+static struct job **slot_of(struct jobs *jobs, uint32_t id)
+{
+    struct job **at = &jobs->buckets[id % JOB_BUCKETS];
+    while (*at && (*at)->id != id)
+        at = &(*at)->next;
+    return at;
+}
+
+/* Calls fn for each job; fn may forget the job it is given. */
+static void for_each(struct jobs *jobs, void (*fn)(struct job *job, int argument), int argument)
+{
+    for (size_t i = 0; i < JOB_BUCKETS; i++) {
+        struct job *next;
+        for (struct job *job = jobs->buckets[i]; job; job = next) {
+            next = job->next;
+            fn(job, argument);
+        }
+    }
+}
+
+/* A job with a terminal also has a foreground group of its shell's making. */
+static void signal_job(struct job *job, int signal)
+{
+    pid_t foreground = -1;
+    if (job->in.tty && job->out[0].fd >= 0 && ioctl(job->out[0].fd, TIOCGPGRP, &foreground) == 0 && foreground > 1 &&
+        foreground != job->pid)
+        kill(-foreground, signal);
+    if (!job->group_gone)
+        kill(-job->pid, signal);
+}
+
+static void forget(struct job *job)
+{
+    struct jobs *jobs = job->owner;
+    if (job->timed_out && !job->group_gone)
+        kill(-job->pid, SIGKILL);
+    *slot_of(jobs, job->id) = job->next;
+    jobs->count--;
+    if (!job->exited)
+        jobs->running--;
+    timer_cancel(job->timer);
+    job_input_close(&job->in);
+    job_output_close(&job->out[0]);
+    job_output_close(&job->out[1]);
+    free(job);
+}
+
+static void kill_and_forget(struct job *job, int signal)
+{
+    signal_job(job, signal);
+    forget(job);
+}
+
+void jobs_free(struct jobs *jobs)
+{
+    if (!jobs)
+        return;
+    for_each(jobs, kill_and_forget, SIGKILL);
+    envlist_clear(&jobs->env);
+    free(jobs);
+}
+
+static void send_frame(struct jobs *jobs, enum ctl_type type, uint16_t flags, uint32_t id, const void *payload,
+                       size_t len)
+{
+    struct ctl_header header;
+    ctl_header_init(&header, type, flags, id, len);
+    struct iovec iov[2] = {{&header, sizeof header}, {(void *)(uintptr_t)payload, len}};
+    channel_send(jobs->channel, iov, len > 0 ? 2 : 1);
+}
+
+void job_send(struct job *job, enum ctl_type type, uint16_t flags, const void *payload, size_t len)
+{
+    send_frame(job->owner, type, flags, job->id, payload, len);
+}
+
+static void send_json(struct jobs *jobs, enum ctl_type type, uint32_t id, struct json_object *object)
+{
+    size_t len;
+    const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &len);
+    if (text)
+        send_frame(jobs, type, 0, id, text, len);
+    json_object_put(object);
+}
+
+static void add_number(struct json_object *object, const char *name, int64_t value)
+{
+    json_object_object_add(object, name, json_object_new_int64(value));
+}
+
+static int64_t microseconds(struct timeval time)
+{
+    return (int64_t)time.tv_sec * 1000000 + time.tv_usec;
+}
+
+static void send_exit(struct job *job)
+{
+    struct json_object *object = json_object_new_object();
+    if (WIFSIGNALED(job->status))
+        add_number(object, "signal", WTERMSIG(job->status));
+    else
+        add_number(object, "code", WEXITSTATUS(job->status));
+    if (job->timed_out)
+        json_object_object_add(object, "timeout", json_object_new_boolean(true));
+    add_number(object, "wall_us", (int64_t)job->wall_us);
+    add_number(object, "user_us", microseconds(job->usage.ru_utime));
+    add_number(object, "sys_us", microseconds(job->usage.ru_stime));
+    send_json(job->owner, CTL_JOB_EXIT, job->id, object);
+    job->exit_sent = true;
+}
+
+static void send_failure(struct jobs *jobs, uint32_t id, int code, const struct err *err)
+{
+    struct json_object *object = json_object_new_object();
+    add_number(object, "code", code);
+    json_object_object_add(object, "failed", json_object_new_string(err->text));
+    add_number(object, "errno", err->code);
+    add_number(object, "wall_us", 0);
+    add_number(object, "user_us", 0);
+    add_number(object, "sys_us", 0);
+    send_json(jobs, CTL_JOB_EXIT, id, object);
+}
+
+void job_settle(struct job *job)
+{
+    if (job->exited && !job->exit_sent && job->out[0].owed == 0 && job->out[1].owed == 0)
+        send_exit(job);
+    if (job->exit_sent && job->out[0].fd < 0 && job->out[1].fd < 0)
+        forget(job);
+}
+
+static void kill_after_term(void *data)
+{
+    struct job *job = data;
+    job->timer = NULL;
+    signal_job(job, SIGKILL);
+}
+
+static void timed_out(void *data)
+{
+    struct job *job = data;
+    job->timed_out = true;
+    job->timer = loop_timer(job->owner->loop, KILL_AFTER_TERM_MS, kill_after_term, job);
+    signal_job(job, job->timer ? SIGTERM : SIGKILL);
+}
+
+static void adopt_streams(struct job *job, const struct job_start_result *started, bool tty)
+{
+    job_input_init(&job->in, job, started->in, tty);
+    job_output_init(&job->out[0], job, CTL_STDOUT, started->out);
+    job_output_init(&job->out[1], job, CTL_STDERR, started->err);
+    if (tty)
+        job_send(job, CTL_JOB_DATA, CTL_STDERR, NULL, 0); /* a terminal has one stream */
+    job_output_update(&job->out[0]);
+    job_output_update(&job->out[1]);
+}
+
+static int start_job(struct jobs *jobs, struct job *job, const struct jobspec *spec, int *code, struct err *err)
+{
+    struct job_start_result started;
+    uint64_t start_us = now_us();
+    int rc = job_start(spec, &jobs->env, jobs->accounts, &started, err);
+    if (rc < 0) {
+        *code = started.code;
+        return rc;
+    }
+    struct job **slot = slot_of(jobs, job->id);
+    *job = (struct job){.owner = jobs, .next = *slot, .id = job->id, .pid = started.pid, .start_us = start_us};
+    *slot = job;
+    jobs->count++;
+    jobs->running++;
+    struct json_object *object = json_object_new_object();
+    add_number(object, "pid", job->pid);
+    send_json(jobs, CTL_JOB_STARTED, job->id, object);
+    adopt_streams(job, &started, spec->tty);
+    if (spec->timeout_ms > 0)
+        job->timer = loop_timer(jobs->loop, spec->timeout_ms, timed_out, job);
+    return 0;
+}
+
+static int try_start(struct jobs *jobs, uint32_t id, const void *payload, size_t len, int *code, struct err *err)
+{
+    if (jobs->closing)
+        return err_set(err, ESHUTDOWN, "start job: the sandbox is shutting down");
+    if (jobs->count >= JOBS_MAX)
+        return err_set(err, EAGAIN, "start job: %d jobs are running already; wait for one to end", JOBS_MAX);
+    struct jobspec spec;
+    struct job *job = NULL;
+    int rc = jobspec_parse(payload, len, &spec, err);
+    if (rc == 0) {
+        job = malloc(sizeof *job);
+        rc = job ? 0 : err_errno(err, ENOMEM, "start job");
+    }
+    if (rc == 0) {
+        job->id = id;
+        rc = start_job(jobs, job, &spec, code, err);
+    }
+    if (rc < 0)
+        free(job);
+    jobspec_clear(&spec);
+    return rc;
+}
+
+static void start(struct jobs *jobs, uint32_t id, const void *payload, size_t len)
+{
+    struct err err = {0};
+    int code = EXIT_CANNOT_EXECUTE;
+    if (try_start(jobs, id, payload, len, &code, &err) < 0)
+        send_failure(jobs, id, code, &err);
+}
+
+static int wrong_size(struct err *err, size_t len)
+{
+    return err_set(err, EPROTO, "a payload of %zu bytes", len);
+}
+
+static int take_data(struct job *job, uint16_t stream, const uint8_t *payload, size_t len, struct err *err)
+{
+    if (stream != CTL_STDIN)
+        return err_set(err, EPROTO, "data for stream %u, which is not stdin", stream);
+    if (job_input_data(&job->in, payload, len) < 0)
+        return err_set(err, EPROTO, "%zu bytes of stdin beyond the credit or after its end", len);
+    return 0;
+}
+
+static int take_credit(struct job *job, uint16_t stream, const uint8_t *payload, size_t len, struct err *err)
+{
+    uint32_t bytes;
+    if (len != sizeof bytes)
+        return wrong_size(err, len);
+    memcpy(&bytes, payload, sizeof bytes);
+    if ((stream != CTL_STDOUT && stream != CTL_STDERR) || job_output_credit(&job->out[stream - CTL_STDOUT], bytes) < 0)
+        return err_set(err, EPROTO, "a credit of %u bytes for stream %u that was never used", bytes, stream);
+    return 0;
+}
+
+static int take_signal(struct job *job, const uint8_t *payload, size_t len, struct err *err)
+{
+    uint32_t number;
+    if (len != sizeof number)
+        return wrong_size(err, len);
+    memcpy(&number, payload, sizeof number);
+    if (number < 1 || number >= (uint32_t)NSIG)
+        return err_set(err, EPROTO, "signal %u, which does not exist", number);
+    signal_job(job, (int)number);
+    return 0;
+}
+
+static int take_winsize(struct job *job, const uint8_t *payload, size_t len, struct err *err)
+{
+    uint16_t size[2];
+    if (len != sizeof size)
+        return wrong_size(err, len);
+    memcpy(size, payload, sizeof size);
+    struct winsize winsize = {.ws_row = size[0], .ws_col = size[1]};
+    if (job->in.tty && job->out[0].fd >= 0)
+        ioctl(job->out[0].fd, TIOCSWINSZ, &winsize);
+    return 0;
+}
+
+static int job_frame(struct job *job, const struct ctl_header *header, const uint8_t *payload, size_t len,
+                     struct err *err)
+{
+    switch (header->type) {
+    case CTL_JOB_START:
+        return err_set(err, EPROTO, "a start of a job that is there already");
+    case CTL_JOB_DATA:
+        return take_data(job, header->flags, payload, len, err);
+    case CTL_JOB_CREDIT:
+        return take_credit(job, header->flags, payload, len, err);
+    case CTL_JOB_SIGNAL:
+        return take_signal(job, payload, len, err);
+    case CTL_JOB_WINSIZE:
+        return take_winsize(job, payload, len, err);
+    case CTL_JOB_CLOSE:
+        kill_and_forget(job, SIGKILL);
+        return 0;
+    default:
+        return err_set(err, EPROTO, "a type that only the guest sends");
+    }
+}
+
+int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t *payload, size_t len, struct err *err)
+{
+    struct job *job = *slot_of(jobs, header->id);
+    int rc = 0;
+    if (job)
+        rc = job_frame(job, header, payload, len, err);
+    else if (header->type == CTL_JOB_START)
+        start(jobs, header->id, payload, len);
+    return rc < 0 ? err_wrap(err, "job %u: frame of type %u", header->id, header->type) : 0;
+}
+
+/* While its leader was a zombie the group's number was ours. From now on it is only as long as somebody is in it. */
+static void check_group(struct job *job, int unused)
+{
+    (void)unused;
+    if (job->exited && !job->group_gone && kill(-job->pid, 0) < 0 && errno == ESRCH)
+        job->group_gone = true;
+}
+
+static struct job *find_leader(struct jobs *jobs, pid_t pid)
+{
+    for (size_t i = 0; i < JOB_BUCKETS; i++) {
+        for (struct job *job = jobs->buckets[i]; job; job = job->next) {
+            if (job->pid == pid && !job->exited)
+                return job;
+        }
+    }
+    return NULL;
+}
+
+static void leader_ended(struct job *job, int status, const struct rusage *usage)
+{
+    job->exited = true;
+    job->owner->running--;
+    job->status = status;
+    job->usage = *usage;
+    job->wall_us = now_us() - job->start_us;
+    check_group(job, 0);
+    if (!job->timed_out || job->group_gone) {
+        timer_cancel(job->timer);
+        job->timer = NULL;
+    }
+    job_output_drain(&job->out[0]);
+    job_output_drain(&job->out[1]);
+    job_settle(job);
+}
+
+void jobs_reap(struct jobs *jobs)
+{
+    int status;
+    struct rusage usage;
+    pid_t pid;
+    bool orphans = false;
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        struct job *job = find_leader(jobs, pid);
+        if (job)
+            leader_ended(job, status, &usage);
+        else
+            orphans = true;
+    }
+    if (orphans)
+        for_each(jobs, check_group, 0);
+}
+
+static void resume_output(struct job *job, int unused)
+{
+    (void)unused;
+    job_output_update(&job->out[0]);
+    job_output_update(&job->out[1]);
+    job_settle(job);
+}
+
+void jobs_resume(struct jobs *jobs)
+{
+    jobs->congested = false;
+    for_each(jobs, resume_output, 0);
+}
+
+void jobs_shutdown(struct jobs *jobs, int signal)
+{
+    jobs->closing = true;
+    for_each(jobs, signal_job, signal);
+}
+
+size_t jobs_running(const struct jobs *jobs)
+{
+    return jobs->running;
+}

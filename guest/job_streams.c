@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flow control. Output: a pipe is read only while the host has given credit and the channel is not full, so a program
+ * that prints for ever is stopped by its own full pipe. Input: the host may have at most one window of bytes under way;
+ * it gets credit back when the program has taken them.
+ *
+ * A pipe whose other end is closed reports EPOLLHUP or EPOLLERR for as long as it is watched, whatever the event mask,
+ * so that not being interested means not watching. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "guest/job_internal.h"
+
+enum {
+    /* A virtio port takes at most 32 KiB in one write, and one frame in one write is the cheapest. */
+    OUTPUT_FRAME = 32 * 1024,
+    OUTPUT_CHUNK = OUTPUT_FRAME - sizeof(struct ctl_header),
+    CREDIT_BATCH = CTL_STREAM_WINDOW / 4,
+    /* More than a pseudo-terminal can hold, whose FIONREAD does not count what its work queue still carries. */
+    TERMINAL_CAPACITY = 256 * 1024,
+};
+
+void job_output_init(struct job_output *out, struct job *job, enum ctl_stream stream, int fd)
+{
+    *out = (struct job_output){.job = job, .stream = (uint16_t)stream, .fd = fd, .credit = CTL_STREAM_WINDOW};
+}
+
+void job_output_close(struct job_output *out)
+{
+    watch_del(out->watch);
+    out->watch = NULL;
+    if (out->fd >= 0)
+        close(out->fd);
+    out->fd = -1;
+    out->owed = 0;
+}
+
+static void end_output(struct job_output *out)
+{
+    job_output_close(out);
+    job_send(out->job, CTL_JOB_DATA, out->stream, NULL, 0);
+}
+
+static bool may_read(const struct job_output *out)
+{
+    return out->fd >= 0 && out->credit > 0 && !out->job->owner->congested;
+}
+
+static void send_output(struct job_output *out, uint8_t *frame, size_t len)
+{
+    struct jobs *jobs = out->job->owner;
+    struct ctl_header header;
+    ctl_header_init(&header, CTL_JOB_DATA, out->stream, out->job->id, len);
+    memcpy(frame, &header, sizeof header);
+    struct iovec iov = {frame, sizeof header + len};
+    channel_send(jobs->channel, &iov, 1);
+    out->credit -= (uint32_t)len;
+    out->owed -= len < out->owed ? (uint32_t)len : out->owed;
+    if (channel_queued(jobs->channel) > CHANNEL_LOW_WATER)
+        jobs->congested = true;
+}
+
+/* Reads and sends at most one frame. Returns false when there is nothing (more) just now. */
+static bool read_once(struct job_output *out)
+{
+    uint8_t frame[OUTPUT_FRAME];
+    size_t room = out->credit < OUTPUT_CHUNK ? out->credit : OUTPUT_CHUNK;
+    ssize_t n = read(out->fd, frame + sizeof(struct ctl_header), room);
+    if (n > 0) {
+        send_output(out, frame, (size_t)n);
+        return true;
+    }
+    if (n < 0 && errno == EINTR)
+        return true;
+    out->owed = 0;
+    /* The master of a terminal nobody holds any more fails with EIO. */
+    if (n == 0 || errno != EAGAIN)
+        end_output(out);
+    return false;
+}
+
+static void output_ready(void *data, uint32_t events)
+{
+    struct job_output *out = data;
+    (void)events;
+    if (may_read(out))
+        read_once(out);
+    job_output_update(out);
+    job_settle(out->job);
+}
+
+void job_output_update(struct job_output *out)
+{
+    if (may_read(out) == (out->watch != NULL))
+        return;
+    if (out->watch) {
+        watch_del(out->watch);
+        out->watch = NULL;
+    } else {
+        out->watch = loop_watch(out->job->owner->loop, out->fd, EPOLLIN, output_ready, out);
+        if (!out->watch)
+            end_output(out); /* better a short stream than one that never ends */
+    }
+}
+
+void job_output_drain(struct job_output *out)
+{
+    if (out->fd < 0)
+        return;
+    int bytes = 0;
+    if (out->job->in.tty)
+        out->owed = TERMINAL_CAPACITY;
+    else if (ioctl(out->fd, FIONREAD, &bytes) == 0 && bytes > 0)
+        out->owed = (uint32_t)bytes;
+    /* Once more than owed finds the end of the file in the usual case of no surviving children. */
+    bool more = may_read(out);
+    while (more) {
+        bool last = out->owed == 0;
+        more = read_once(out) && !last && may_read(out);
+    }
+    job_output_update(out);
+}
+
+int job_output_credit(struct job_output *out, uint32_t bytes)
+{
+    if (bytes > CTL_STREAM_WINDOW - out->credit)
+        return -EPROTO;
+    out->credit += bytes;
+    job_output_update(out);
+    return 0;
+}
+
+void job_input_init(struct job_input *in, struct job *job, int fd, bool tty)
+{
+    *in = (struct job_input){.job = job, .fd = fd, .tty = tty, .last = '\n', .window = CTL_STREAM_WINDOW};
+}
+
+static void drop_waiting(struct job_input *in)
+{
+    free(in->waiting);
+    in->waiting = NULL;
+    in->start = in->end = in->capacity = 0;
+}
+
+void job_input_close(struct job_input *in)
+{
+    watch_del(in->watch);
+    in->watch = NULL;
+    if (in->fd >= 0)
+        close(in->fd);
+    in->fd = -1;
+    drop_waiting(in);
+}
+
+/* The host may send `bytes` again; told in batches, as no program waits for a part of a window. */
+static void grant(struct job_input *in, size_t bytes)
+{
+    in->consumed += (uint32_t)bytes;
+    if (in->consumed < CREDIT_BATCH)
+        return;
+    uint32_t credit = in->consumed;
+    in->window += credit;
+    in->consumed = 0;
+    job_send(in->job, CTL_JOB_CREDIT, CTL_STDIN, &credit, sizeof credit);
+}
+
+/* Nobody reads it any more: what waits and what comes is taken and dropped, as the host cannot be told otherwise. */
+static void reader_gone(struct job_input *in)
+{
+    size_t dropped = in->end - in->start;
+    job_input_close(in);
+    grant(in, dropped);
+}
+
+/* A terminal has no end of file; its end-of-file character makes one. After a part of a line the first only flushes. */
+static void end_terminal_input(struct job_input *in)
+{
+    struct termios termios;
+    if (tcgetattr(in->fd, &termios) < 0 || !(termios.c_lflag & ICANON))
+        return;
+    char eof[2] = {(char)termios.c_cc[VEOF], (char)termios.c_cc[VEOF]};
+    if (write(in->fd, eof, in->last == '\n' ? 1 : 2) < 0) {
+        /* Its buffer is full of unread input, or it is gone: nothing better can be done. */
+    }
+}
+
+/* Writes what the program takes. Returns bytes written. */
+static size_t write_some(struct job_input *in, const uint8_t *bytes, size_t len)
+{
+    ssize_t n;
+    do
+        n = write(in->fd, bytes, len);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        in->last = (char)bytes[n - 1];
+        return (size_t)n;
+    }
+    if (n < 0 && errno != EAGAIN)
+        reader_gone(in);
+    return 0;
+}
+
+static void finish_if_ended(struct job_input *in)
+{
+    if (!in->ended || in->fd < 0 || in->end > in->start)
+        return;
+    if (in->tty)
+        end_terminal_input(in);
+    job_input_close(in);
+}
+
+static void input_ready(void *data, uint32_t events)
+{
+    struct job_input *in = data;
+    (void)events;
+    size_t taken = write_some(in, in->waiting + in->start, in->end - in->start);
+    in->start += taken;
+    if (in->fd >= 0 && in->start == in->end) {
+        watch_del(in->watch);
+        in->watch = NULL;
+        drop_waiting(in);
+    }
+    grant(in, taken);
+    finish_if_ended(in);
+}
+
+/* The window bounds what waits. */
+static int keep_waiting(struct job_input *in, const uint8_t *bytes, size_t len)
+{
+    if (in->start > 0) {
+        memmove(in->waiting, in->waiting + in->start, in->end - in->start);
+        in->end -= in->start;
+        in->start = 0;
+    }
+    if (in->capacity - in->end < len) {
+        size_t capacity = in->end + len > CTL_MAX_FRAME ? CTL_STREAM_WINDOW : CTL_MAX_FRAME;
+        uint8_t *grown = realloc(in->waiting, capacity);
+        if (!grown)
+            return -ENOMEM;
+        in->waiting = grown;
+        in->capacity = capacity;
+    }
+    memcpy(in->waiting + in->end, bytes, len);
+    in->end += len;
+    if (!in->watch)
+        in->watch = loop_watch(in->job->owner->loop, in->fd, EPOLLOUT, input_ready, in);
+    return in->watch ? 0 : -ENOMEM;
+}
+
+int job_input_data(struct job_input *in, const uint8_t *bytes, size_t len)
+{
+    if (in->ended || len > in->window)
+        return -EPROTO;
+    in->window -= (uint32_t)len;
+    if (len == 0)
+        in->ended = true;
+    size_t taken = 0;
+    if (len > 0 && in->fd >= 0 && in->end == in->start)
+        taken = write_some(in, bytes, len);
+    if (in->fd >= 0 && taken < len && keep_waiting(in, bytes + taken, len - taken) < 0)
+        reader_gone(in);
+    grant(in, in->fd >= 0 ? taken : len);
+    finish_if_ended(in);
+    return 0;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The static agent of the guest: /init of the initramfs, then PID 1 for as long as the machine runs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "guest/boot.h"
+#include "guest/identity.h"
+#include "guest/job.h"
+#include "guest/log.h"
+#include "guest/mounts.h"
+#include "guest/ports.h"
+#include "guest/power.h"
+#include "guest/session.h"
+#include "guest/uevent.h"
+#include "src/err.h"
+#include "src/loop.h"
+#include "src/proto.h"
+
+enum { PORT_WAIT_MS = 10000, GUEST_GRACE_MS = 5000 };
+
+struct agent {
+    struct loop *loop;
+    struct power *power;
+    struct session *session;
+    struct boot_times times;
+    bool root_writable;
+    int uevents, signals;
+};
+
+static const struct account_files account_files = {.passwd = "/etc/passwd", .group = "/etc/group"};
+
+static void configure(void *data, const struct session_config *config)
+{
+    const struct agent *agent = data;
+    identity_apply(config, agent->root_writable);
+}
+
+static int freeze(void *data, bool frozen)
+{
+    const struct agent *agent = data;
+    /* A read-only root has nothing to freeze. */
+    return agent->root_writable ? mounts_freeze_root(frozen) : 0;
+}
+
+static void shut_down(void *data, uint64_t grace_ms)
+{
+    struct agent *agent = data;
+    power_down(agent->power, POWER_OFF, grace_ms);
+}
+
+/* A machine that nobody directs any more must not run on. */
+static void broken(void *data, const struct err *err)
+{
+    struct agent *agent = data;
+    log_line(LOG_LEVEL_ERROR, "control session: %s; powering off", err->text);
+    power_down(agent->power, POWER_OFF, 0);
+}
+
+static const struct session_ops session_ops = {
+    .configure = configure,
+    .freeze = freeze,
+    .shutdown = shut_down,
+    .broken = broken,
+};
+
+/* What busybox's, sysvinit's and systemd's tools send to PID 1. */
+static void take_signal(struct agent *agent, int number)
+{
+    if (number == SIGCHLD) {
+        jobs_reap(session_jobs(agent->session));
+        power_children_changed(agent->power);
+        return;
+    }
+    bool reboot = number == SIGTERM || number == SIGINT || number == SIGRTMIN + 5;
+    log_line(LOG_LEVEL_INFO, "%s asked for by a program of the guest", reboot ? "reboot" : "power-off");
+    power_down(agent->power, reboot ? POWER_REBOOT : POWER_OFF, GUEST_GRACE_MS);
+}
+
+static void signals_ready(void *data, uint32_t events)
+{
+    struct agent *agent = data;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(agent->signals, &info, sizeof info) == sizeof info)
+        take_signal(agent, (int)info.ssi_signo);
+}
+
+static int block_signals(void)
+{
+    const int handled[] = {SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGPWR, SIGRTMIN + 3, SIGRTMIN + 4,
+                           SIGRTMIN + 5};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+        sigaddset(&set, handled[i]);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_control_port(const struct agent *agent, struct err *err)
+{
+    uint64_t deadline = loop_now_ms() + PORT_WAIT_MS;
+    int fd;
+    while ((fd = ports_open(PORT_CTL)) == -ENOENT) {
+        if (!uevent_wait(agent->uevents, deadline))
+            return err_set(err, ENODEV, "open port " PORT_CTL ": it did not appear in %d s", PORT_WAIT_MS / 1000);
+    }
+    return fd >= 0 ? fd : err_errno(err, -fd, "open port " PORT_CTL);
+}
+
+static int start(struct agent *agent, struct err *err)
+{
+    agent->uevents = uevent_open();
+    if (agent->uevents < 0)
+        return err_errno(err, -agent->uevents, "listen for devices");
+    int rc = boot_run(agent->uevents, &agent->times, &agent->root_writable, err);
+    if (rc < 0)
+        return rc;
+    int port = open_control_port(agent, err);
+    if (port < 0)
+        return port;
+    agent->times.ports = boot_now_us();
+    agent->loop = loop_new();
+    agent->power = agent->loop ? power_new(agent->loop) : NULL;
+    agent->signals = block_signals();
+    if (!agent->power || agent->signals < 0 ||
+        !loop_watch(agent->loop, agent->signals, EPOLLIN, signals_ready, agent))
+        return err_errno(err, errno, "set up the agent");
+    agent->session = session_new(agent->loop, port, &account_files, agent->root_writable, &agent->times,
+                                 &session_ops, agent);
+    if (!agent->session)
+        return err_errno(err, errno, "open port " PORT_CTL);
+    power_set_session(agent->power, agent->session);
+    return 0;
+}
+
+int main(void)
+{
+    struct agent agent = {0};
+    struct err err = {0};
+    if (getpid() != 1) {
+        fprintf(stderr, "gondolin-guest " PACKAGE_VERSION ": runs as the first process of a guest only\n");
+        return EXIT_GONDOLIN;
+    }
+    int rc = start(&agent, &err);
+    if (rc == 0)
+        rc = loop_run(agent.loop);
+    /* The loop has no other end. */
+    if (err.code == 0)
+        err_errno(&err, -rc, "event loop");
+    log_line(LOG_LEVEL_ERROR, "%s; powering off", err.text);
+    power_off_now();
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "src/cleanup.h"
+
+struct piece {
+    struct piece *next;
+    worker_fn *run, *done;
+    void *argument;
+};
+
+struct queue {
+    struct piece *first, **last;
+};
+
+struct worker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct queue todo, finished; /* protected by lock */
+    bool stop;                   /* protected by lock */
+    int event_fd;                /* tells the loop that `finished` is not empty */
+    struct watch *watch;
+};
+
+static void append(struct queue *queue, struct piece *piece)
+{
+    piece->next = NULL;
+    *queue->last = piece;
+    queue->last = &piece->next;
+}
+
+static struct piece *take_all(struct queue *queue)
+{
+    struct piece *first = queue->first;
+    *queue = (struct queue){.last = &queue->first};
+    return first;
+}
+
+static void finish(struct piece *piece)
+{
+    struct piece *next;
+    for (; piece; piece = next) {
+        next = piece->next;
+        piece->done(piece->argument);
+        free(piece);
+    }
+}
+
+static void *work(void *data)
+{
+    struct worker *w = data;
+    pthread_mutex_lock(&w->lock);
+    while (!w->stop) {
+        struct piece *piece = w->todo.first;
+        if (!piece) {
+            pthread_cond_wait(&w->work, &w->lock);
+            continue;
+        }
+        w->todo.first = piece->next;
+        if (!w->todo.first)
+            w->todo.last = &w->todo.first;
+        pthread_mutex_unlock(&w->lock);
+        piece->run(piece->argument);
+        pthread_mutex_lock(&w->lock);
+        append(&w->finished, piece);
+        eventfd_write(w->event_fd, 1);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+static void some_finished(void *data, uint32_t events)
+{
+    struct worker *w = data;
+    eventfd_t count;
+    (void)events;
+    eventfd_read(w->event_fd, &count);
+    pthread_mutex_lock(&w->lock);
+    struct piece *pieces = take_all(&w->finished);
+    pthread_mutex_unlock(&w->lock);
+    finish(pieces);
+}
+
+static int start_thread(struct worker *w)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&w->thread, NULL, work, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return rc;
+}
+
+struct worker *worker_new(struct loop *loop)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->todo.last = &w->todo.first;
+    w->finished.last = &w->finished.first;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->watch = w->event_fd >= 0 ? loop_watch(loop, w->event_fd, EPOLLIN, some_finished, w) : NULL;
+    int rc = w->watch ? start_thread(w) : errno;
+    if (rc == 0)
+        return w;
+    watch_del(w->watch);
+    if (w->event_fd >= 0)
+        close(w->event_fd);
+    free(w);
+    errno = rc;
+    return NULL;
+}
+
+int worker_submit(struct worker *w, worker_fn *run, worker_fn *done, void *argument)
+{
+    struct piece *piece = malloc(sizeof *piece);
+    if (!piece)
+        return -ENOMEM;
+    *piece = (struct piece){.run = run, .done = done, .argument = argument};
+    pthread_mutex_lock(&w->lock);
+    append(&w->todo, piece);
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    return 0;
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    finish(take_all(&w->finished));
+    finish(take_all(&w->todo));
+    watch_del(w->watch);
+    close(w->event_fd);
+    pthread_cond_destroy(&w->work);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}

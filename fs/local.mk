@@ -1,1 +1,25 @@
-# fs/
+# The FUSE wire protocol and its server with the provider on a directory; compiled into the static guest agent too.
+FS_SERVER_SOURCES = \
+	fs/hash.c fs/hash.h \
+	fs/hostdir.c fs/hostdir.h fs/hostdir_internal.h \
+	fs/hostdir_cred.c \
+	fs/hostdir_dirs.c \
+	fs/hostdir_files.c \
+	fs/hostdir_names.c \
+	fs/hostdir_xattr.c \
+	fs/pool.c fs/pool.h \
+	fs/server.c fs/server.h fs/server_internal.h \
+	fs/server_handles.c \
+	fs/server_init.c \
+	fs/server_io.c \
+	fs/server_meta.c \
+	fs/server_names.c \
+	fs/server_nodes.c \
+	fs/server_readdir.c \
+	fs/slots.c fs/slots.h \
+	fs/vfs.h \
+	fs/wire.c fs/wire.h \
+	fs/wire_reply.c
+
+noinst_LIBRARIES += fs/libfs.a
+fs_libfs_a_SOURCES = $(FS_SERVER_SOURCES)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A provider (fs/vfs.h) on a directory of this machine, with complete POSIX behaviour. Symlinks are never followed here:
+ * each name is opened by itself, with O_NOFOLLOW and RESOLVE_BENEATH, and stays open as an O_PATH descriptor for as long
+ * as the peer knows the node (so a node costs one file descriptor). Needs /proc. */
+#ifndef GONDOLIN_FS_HOSTDIR_H
+#define GONDOLIN_FS_HOSTDIR_H
+
+#include <stdbool.h>
+
+struct vfs;
+
+enum hostdir_cred {
+    HOSTDIR_AS_SELF,    /* what is created belongs to this process's user */
+    HOSTDIR_AS_CALLER,  /* ... to the ids in the request; falls back to self without CAP_SETUID and CAP_SETGID */
+};
+
+struct hostdir_config {
+    int root_fd; /* the directory, O_PATH is enough; not kept */
+    enum hostdir_cred cred;
+    bool allow_devices; /* mknod of block and character devices; otherwise EPERM */
+    bool all_xattrs;    /* otherwise only user.*: the rest is EOPNOTSUPP and not listed */
+};
+
+/* NULL with errno on failure (ENOTDIR, ENOMEM, EMFILE, ...). Things are created with the request's umask, for which the
+ * calling thread's is changed and put back: threads that create things must not share it with others that do
+ * (unshare(CLONE_FS)). Operations answer ENFILE when this process runs out of descriptors. */
+struct vfs *hostdir_new(const struct hostdir_config *config);
+
+/* All references must have been given back and all files released. NULL is ignored. */
+void hostdir_free(struct vfs *vfs);
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes requests in, finds what they name, runs them here or in the pool, and sends the replies. */
+#include "fs/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/server_internal.h"
+
+enum { SMALLEST_MAX_WRITE = 4096, QUEUE_MAX = 64, MOST_WORKERS = 64 };
+
+/* A request in the pool: the call with its own copy of the message and room for the reply. */
+struct job {
+    struct pool_job pool_job; /* first */
+    struct call call;
+    uint8_t *message;
+    uint64_t body[];
+};
+
+/* Opcodes known to fs/wire and missing here are answered ENOSYS: the peer's kernel then does them itself (ACCESS,
+ * locks) or without. */
+static call_fn *const CALLS[] = {
+    [FUSE_LOOKUP] = server_lookup,
+    [FUSE_GETATTR] = server_getattr,
+    [FUSE_SETATTR] = server_setattr,
+    [FUSE_READLINK] = server_readlink,
+    [FUSE_SYMLINK] = server_symlink,
+    [FUSE_MKNOD] = server_mknod,
+    [FUSE_MKDIR] = server_mkdir,
+    [FUSE_UNLINK] = server_unlink,
+    [FUSE_RMDIR] = server_rmdir,
+    [FUSE_RENAME] = server_rename,
+    [FUSE_LINK] = server_link,
+    [FUSE_OPEN] = server_open,
+    [FUSE_READ] = server_read,
+    [FUSE_WRITE] = server_write,
+    [FUSE_STATFS] = server_statfs,
+    [FUSE_RELEASE] = server_release,
+    [FUSE_FSYNC] = server_fsync,
+    [FUSE_SETXATTR] = server_setxattr,
+    [FUSE_GETXATTR] = server_getxattr,
+    [FUSE_LISTXATTR] = server_listxattr,
+    [FUSE_REMOVEXATTR] = server_removexattr,
+    [FUSE_FLUSH] = server_flush,
+    [FUSE_INIT] = server_init,
+    [FUSE_OPENDIR] = server_opendir,
+    [FUSE_READDIR] = server_readdir,
+    [FUSE_RELEASEDIR] = server_release,
+    [FUSE_FSYNCDIR] = server_fsync,
+    [FUSE_CREATE] = server_create,
+    [FUSE_IOCTL] = server_ioctl,
+    [FUSE_POLL] = server_poll,
+    [FUSE_FALLOCATE] = server_fallocate,
+    [FUSE_READDIRPLUS] = server_readdirplus,
+    [FUSE_RENAME2] = server_rename2,
+    [FUSE_LSEEK] = server_lseek,
+    [FUSE_COPY_FILE_RANGE] = server_copy,
+};
+
+size_t server_body_size(const struct server *server)
+{
+    return server->config.max_write > WIRE_XATTR_LIMIT ? server->config.max_write : WIRE_XATTR_LIMIT;
+}
+
+static bool config_is_good(const struct server_config *config)
+{
+    return config->max_write >= SMALLEST_MAX_WRITE && config->max_write <= WIRE_IO_LIMIT &&
+           config->workers <= MOST_WORKERS && config->attr_timeout >= 0 && config->attr_timeout < INT32_MAX &&
+           config->entry_timeout >= 0 && config->entry_timeout < INT32_MAX;
+}
+
+struct server *server_new(const struct server_config *config, struct vfs *root, server_send_fn *send, void *data)
+{
+    if (!config_is_good(config)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    struct server *server = calloc(1, sizeof *server);
+    if (!server)
+        return NULL;
+    server->config = *config;
+    server->limits.max_write = config->max_write;
+    server->vfs = root;
+    server->send = send;
+    server->send_data = data;
+    pthread_mutex_init(&server->lock, NULL);
+    slots_init(&server->handles, config->max_handles);
+    int rc = server_nodes_init(server);
+    server->scratch = rc == 0 ? malloc(server_body_size(server)) : NULL;
+    server->pool = server->scratch ? pool_new(config->workers, QUEUE_MAX) : NULL;
+    if (!server->pool) {
+        server_free(server);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return server;
+}
+
+/* Ends the session: nothing the peer has ever named means anything afterwards. */
+static void end_session(struct server *server)
+{
+    pool_drain(server->pool);
+    server_handles_clear(server);
+    server_nodes_clear(server);
+    server->ready = false;
+}
+
+void server_free(struct server *server)
+{
+    if (!server)
+        return;
+    if (server->pool)
+        end_session(server);
+    pool_free(server->pool);
+    server_nodes_fini(server);
+    slots_fini(&server->handles);
+    pthread_mutex_destroy(&server->lock);
+    free(server->scratch);
+    free(server);
+}
+
+/* `result` as a call_fn returns it. ENOSYS is kept for opcodes that are not served at all, because the peer's kernel
+ * never asks again for any node; from a provider it only means this one file. */
+static void reply(struct call *call, int result)
+{
+    if (call->request.op && call->request.op->reply == WIRE_REPLY_NONE)
+        return;
+    struct fuse_out_header header = {.len = sizeof header, .unique = call->request.header.unique};
+    struct iovec iov[2] = {{&header, sizeof header}, {call->body, 0}};
+    if (result < 0) {
+        header.error = result;
+    } else {
+        iov[1].iov_len = (size_t)result;
+        header.len += (uint32_t)result;
+    }
+    call->server->send(call->server->send_data, iov, result > 0 ? 2 : 1);
+}
+
+static bool type_matches(enum wire_node wanted, uint32_t type, int *error)
+{
+    switch (wanted) {
+    case WIRE_NODE_DIRECTORY:
+        *error = -ENOTDIR;
+        return S_ISDIR(type);
+    case WIRE_NODE_NOT_DIRECTORY:
+        *error = -EISDIR;
+        return !S_ISDIR(type);
+    case WIRE_NODE_REGULAR: /* anything else would be opened in the peer's kernel, or block here */
+        *error = S_ISDIR(type) ? -EISDIR : -EOPNOTSUPP;
+        return S_ISREG(type);
+    case WIRE_NODE_SYMLINK:
+        *error = -EINVAL;
+        return S_ISLNK(type);
+    case WIRE_NODE_ANY:
+    case WIRE_NODE_NONE:
+        break;
+    }
+    return true;
+}
+
+static int pin_node(struct server *server, uint64_t id, enum wire_node wanted, struct node **out)
+{
+    int error = 0;
+    *out = server_node_pin(server, id);
+    if (!*out)
+        return -ESTALE;
+    return type_matches(wanted, (*out)->type, &error) ? 0 : error;
+}
+
+static int pin_second_node(struct call *call)
+{
+    const struct wire_request *request = &call->request;
+    switch (request->op->opcode) {
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+        return pin_node(call->server, request->args.rename.newdir, WIRE_NODE_DIRECTORY, &call->node2);
+    case FUSE_LINK:
+        return pin_node(call->server, request->args.link.oldnodeid, WIRE_NODE_NOT_DIRECTORY, &call->node2);
+    default: /* COPY_FILE_RANGE finds its second handle itself */
+        return 0;
+    }
+}
+
+/* Finds and pins what the request names. */
+static int pin_named(struct call *call)
+{
+    const struct wire_op *op = call->request.op;
+    int rc = 0;
+    if (op->node != WIRE_NODE_NONE)
+        rc = pin_node(call->server, call->request.header.nodeid, op->node, &call->node);
+    if (rc == 0)
+        rc = pin_second_node(call);
+    if (rc < 0 || op->handle == WIRE_HANDLE_NONE)
+        return rc;
+    call->handle = server_handle_pin(call->server, call->request.args.fh, call->request.header.nodeid,
+                                     op->handle == WIRE_HANDLE_DIRECTORY);
+    return call->handle ? 0 : -EBADF;
+}
+
+static void unpin(struct call *call)
+{
+    server_handle_unpin(call->server, call->handle);
+    server_node_unpin(call->server, call->node2);
+    server_node_unpin(call->server, call->node);
+    call->handle = NULL;
+    call->node = call->node2 = NULL;
+}
+
+static int run(struct call *call)
+{
+    uint32_t opcode = call->request.op->opcode;
+    call_fn *fn = opcode < sizeof CALLS / sizeof *CALLS ? CALLS[opcode] : NULL;
+    if (!fn)
+        return -ENOSYS;
+    int result = fn(call);
+    return result == -ENOSYS ? -EOPNOTSUPP : result;
+}
+
+static void free_job(struct job *job)
+{
+    free(job->message);
+    free(job);
+}
+
+static void run_job(struct pool_job *pool_job)
+{
+    struct job *job = (struct job *)pool_job;
+    int result = run(&job->call);
+    unpin(&job->call);
+    reply(&job->call, result);
+    free_job(job);
+}
+
+/* Only READ has a long reply among the requests that can block. */
+static size_t job_body_size(const struct call *call)
+{
+    const struct wire_request *request = &call->request;
+    return request->op->opcode == FUSE_READ ? request->args.read.size : request->op->reply_size;
+}
+
+/* Hands the call, with its pins, over to the pool. False when there is no room: the caller then has to wait itself, which
+ * holds the peer back. */
+static bool queue(const struct call *call, const uint8_t *message)
+{
+    size_t len = call->request.header.len;
+    struct job *job = malloc(sizeof *job + job_body_size(call));
+    if (!job)
+        return false;
+    *job = (struct job){.pool_job = {.key = call->request.header.unique, .run = run_job}, .call = *call};
+    job->message = malloc(len);
+    if (!job->message) {
+        free_job(job);
+        return false;
+    }
+    memcpy(job->message, message, len);
+    /* pool jobs have a payload (WRITE) but never names */
+    job->call.request.payload = job->message + (call->request.payload - message);
+    job->call.body = job->body;
+    job->call.may_wait = true;
+    if (pool_submit(call->server->pool, &job->pool_job))
+        return true;
+    free_job(job);
+    return false;
+}
+
+static void serve(struct call *call, const uint8_t *message)
+{
+    int result = pin_named(call);
+    if (result == 0) {
+        result = call->request.op->may_block ? CALL_WAITS : run(call);
+        if (result == CALL_WAITS) {
+            if (queue(call, message))
+                return;
+            call->may_wait = true;
+            result = run(call);
+        }
+    }
+    unpin(call);
+    reply(call, result);
+}
+
+static void serve_interrupt(struct server *server, const struct wire_request *request)
+{
+    struct pool_job *found = pool_cancel(server->pool, request->args.interrupt.unique);
+    if (!found)
+        return; /* answered, being worked on, or never seen: its own reply says what became of it */
+    struct job *job = (struct job *)found;
+    unpin(&job->call);
+    reply(&job->call, -EINTR);
+    free_job(job);
+}
+
+static void serve_forgets(struct server *server, const struct wire_request *request)
+{
+    if (request->op->opcode == FUSE_FORGET) {
+        server_node_forget(server, request->header.nodeid, request->args.forget.nlookup);
+        return;
+    }
+    for (uint32_t i = 0; i < request->args.batch_forget.count; i++) {
+        struct fuse_forget_one one = wire_forget_at(request, i);
+        server_node_forget(server, one.nodeid, one.nlookup);
+    }
+}
+
+static void dispatch(struct call *call, const uint8_t *message)
+{
+    switch (call->request.op->opcode) {
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+        serve_forgets(call->server, &call->request);
+        break;
+    case FUSE_INTERRUPT:
+        serve_interrupt(call->server, &call->request);
+        break;
+    case FUSE_NOTIFY_REPLY: /* nothing was asked */
+        break;
+    case FUSE_DESTROY:
+        end_session(call->server);
+        reply(call, 0);
+        break;
+    default:
+        serve(call, message);
+    }
+}
+
+int server_receive(struct server *server, uint8_t *message, size_t len)
+{
+    struct call call = {.server = server, .body = server->scratch};
+    int rc = wire_decode(message, len, &server->limits, &call.request);
+    if (rc == -EPROTO)
+        return rc;
+    if ((call.request.header.opcode == FUSE_INIT) == server->ready)
+        return -EPROTO;
+    if (rc < 0)
+        reply(&call, rc);
+    else
+        dispatch(&call, message);
+    return 0;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of fs/server share. The caller of server_receive decodes, looks up and runs a request inline; one that
+ * can block goes to the pool with copies of everything it needs. Nodes and handles used by a request are pinned, so
+ * FORGET and RELEASE may arrive meanwhile. */
+#ifndef GONDOLIN_FS_SERVER_INTERNAL_H
+#define GONDOLIN_FS_SERVER_INTERNAL_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "fs/hash.h"
+#include "fs/pool.h"
+#include "fs/server.h"
+#include "fs/slots.h"
+#include "fs/vfs.h"
+#include "fs/wire.h"
+
+/* A provider's node that the peer knows by a number. It lives while the peer holds lookups or a request pins it. */
+struct node {
+    struct hash_link by_vnode;
+    struct vfs_node *vnode; /* one reference */
+    uint64_t id;
+    uint64_t lookups;
+    uint32_t pins;
+    uint32_t type; /* S_IFMT bits; an inode never changes them */
+};
+
+/* An open file or directory that the peer knows by a number. */
+struct handle {
+    struct vfs_file *file;
+    uint64_t id;
+    uint64_t node_id; /* the node it was opened through; requests have to name both */
+    uint32_t pins;
+    bool directory;
+    bool released;
+};
+
+struct server {
+    struct server_config config;
+    struct wire_limits limits;
+    struct vfs *vfs;
+    server_send_fn *send;
+    void *send_data;
+    bool ready; /* INIT has been answered; only touched by the caller of server_receive */
+    struct pool *pool;
+
+    pthread_mutex_t lock; /* for all below, and for lookups, pins and released of what is in them */
+    struct slots nodes;
+    struct hash nodes_by_vnode;
+    struct node root; /* id 1, never in `nodes` */
+    struct slots handles;
+
+    uint64_t *scratch; /* body of the reply to the request being served inline */
+};
+
+/* One request on its way. */
+struct call {
+    struct server *server;
+    struct wire_request request;
+    struct node *node;       /* pinned; NULL where the op has none */
+    struct handle *handle;   /* pinned; NULL where the op has none */
+    struct node *node2;      /* pinned: the second node of rename, link, copy */
+    void *body;              /* room for the reply's body, aligned to 8, server_body_size() bytes */
+    bool may_wait;           /* false: answer CALL_WAITS instead of waiting for a disk */
+};
+
+enum { CALL_WAITS = INT_MIN };
+
+/* Serves one opcode: puts the reply's body at call->body and returns its length, or returns -errno, or CALL_WAITS (only
+ * while !may_wait). */
+typedef int call_fn(struct call *call);
+
+/* Takes over the entry's reference, or the one of a node that is known already. -ENFILE or -ENOMEM: given back. */
+int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id);
+struct node *server_node_pin(struct server *server, uint64_t id);
+void server_node_unpin(struct server *server, struct node *node); /* NULL is ignored */
+/* Takes back that many lookups; a claim of more than there are, on an unknown node or on the root changes nothing. */
+void server_node_forget(struct server *server, uint64_t id, uint64_t lookups);
+int server_nodes_init(struct server *server);  /* -errno */
+int server_nodes_start(struct server *server); /* the root for a new session */
+void server_nodes_clear(struct server *server); /* ends the session's nodes; nothing may be pinned */
+void server_nodes_fini(struct server *server);
+
+/* Takes over the file; it is released when there is no room (-ENFILE, -ENOMEM). */
+int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t node_id, bool directory, uint64_t *id);
+/* NULL unless that handle is open, of that type and was opened through that node. */
+struct handle *server_handle_pin(struct server *server, uint64_t id, uint64_t node_id, bool directory);
+void server_handle_unpin(struct server *server, struct handle *handle); /* NULL is ignored */
+/* The number means nothing from now on; the file is released with the last pin. */
+void server_handle_release(struct server *server, struct handle *handle);
+void server_handles_clear(struct server *server);
+
+/* Bytes at call->body. */
+size_t server_body_size(const struct server *server);
+
+/* Puts an entry into a reply: enters its node, fills *out. -ENFILE or -ENOMEM. */
+int server_put_entry(struct server *server, const struct vfs_entry *entry, struct fuse_entry_out *out);
+/* What a FUSE reply says about how long something stays valid. */
+void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec);
+
+/* fs/server_init.c */
+call_fn server_init;
+
+/* fs/server_meta.c */
+call_fn server_lookup, server_getattr, server_setattr, server_readlink, server_statfs;
+call_fn server_setxattr, server_getxattr, server_listxattr, server_removexattr;
+
+/* fs/server_names.c */
+call_fn server_mknod, server_mkdir, server_symlink, server_link, server_unlink, server_rmdir, server_rename,
+    server_rename2;
+
+/* fs/server_io.c */
+call_fn server_open, server_create, server_opendir, server_release, server_flush, server_read, server_write, server_fsync,
+    server_fallocate, server_lseek, server_copy, server_ioctl, server_poll;
+
+/* fs/server_readdir.c */
+call_fn server_readdir, server_readdirplus;
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lookups, attributes and extended attributes. */
+#include <errno.h>
+
+#include "fs/server_internal.h"
+
+void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec)
+{
+    *out_sec = (uint64_t)seconds;
+    *out_nsec = (uint32_t)((seconds - (double)*out_sec) * 1e9);
+}
+
+int server_put_entry(struct server *server, const struct vfs_entry *entry, struct fuse_entry_out *out)
+{
+    *out = (struct fuse_entry_out){.attr = entry->attr};
+    server_put_timeout(server->config.entry_timeout, &out->entry_valid, &out->entry_valid_nsec);
+    server_put_timeout(server->config.attr_timeout, &out->attr_valid, &out->attr_valid_nsec);
+    return server_node_enter(server, entry, &out->nodeid);
+}
+
+static int put_attr(struct call *call, int rc)
+{
+    struct fuse_attr_out *out = call->body;
+    if (rc < 0)
+        return rc;
+    server_put_timeout(call->server->config.attr_timeout, &out->attr_valid, &out->attr_valid_nsec);
+    out->dummy = 0;
+    return sizeof *out;
+}
+
+int server_lookup(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    struct vfs_entry entry;
+    int rc = vfs->ops->lookup(vfs, call->node->vnode, call->request.name[0], &entry);
+    if (rc == 0)
+        rc = server_put_entry(call->server, &entry, call->body);
+    return rc < 0 ? rc : (int)sizeof(struct fuse_entry_out);
+}
+
+/* The handle of a request where naming one is optional. */
+static int pin_optional_handle(struct call *call, bool named, uint64_t fh)
+{
+    if (!named)
+        return 0;
+    call->handle = server_handle_pin(call->server, fh, call->node->id, false);
+    return call->handle ? 0 : -EBADF;
+}
+
+static struct vfs_file *file_of(const struct call *call)
+{
+    return call->handle ? call->handle->file : NULL;
+}
+
+int server_getattr(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    const struct fuse_getattr_in *in = &call->request.args.getattr;
+    struct fuse_attr_out *out = call->body;
+    int rc = pin_optional_handle(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh);
+    if (rc == 0)
+        rc = vfs->ops->getattr(vfs, call->node->vnode, file_of(call), &out->attr);
+    return put_attr(call, rc);
+}
+
+int server_setattr(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    const struct fuse_setattr_in *in = &call->request.args.setattr;
+    struct fuse_attr_out *out = call->body;
+    int rc = pin_optional_handle(call, in->valid & FATTR_FH, in->fh);
+    if (rc == 0)
+        rc = vfs->ops->setattr(vfs, call->node->vnode, file_of(call), in, &out->attr);
+    return put_attr(call, rc);
+}
+
+int server_readlink(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    return (int)vfs->ops->readlink(vfs, call->node->vnode, call->body, WIRE_TARGET_LIMIT);
+}
+
+int server_statfs(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    struct fuse_statfs_out *out = call->body;
+    *out = (struct fuse_statfs_out){0};
+    int rc = vfs->ops->statfs(vfs, call->node->vnode, &out->st);
+    return rc < 0 ? rc : (int)sizeof *out;
+}
+
+int server_setxattr(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    const struct wire_request *request = &call->request;
+    return vfs->ops->setxattr(vfs, call->node->vnode, request->name[0], request->payload, request->payload_len,
+                              (int)request->args.setxattr.flags);
+}
+
+/* A caller who offers no room asks for the size. */
+static int put_xattr(struct call *call, ssize_t size)
+{
+    if (size < 0 || call->request.args.getxattr.size > 0)
+        return (int)size;
+    struct fuse_getxattr_out *out = call->body;
+    *out = (struct fuse_getxattr_out){.size = (uint32_t)size};
+    return sizeof *out;
+}
+
+int server_getxattr(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    return put_xattr(call, vfs->ops->getxattr(vfs, call->node->vnode, call->request.name[0], call->body,
+                                              call->request.args.getxattr.size));
+}
+
+int server_listxattr(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    return put_xattr(call, vfs->ops->listxattr(vfs, call->node->vnode, call->body, call->request.args.getxattr.size));
+}
+
+int server_removexattr(struct call *call)
+{
+    struct vfs *vfs = call->server->vfs;
+    return vfs->ops->removexattr(vfs, call->node->vnode, call->request.name[0]);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "fs/server_internal.h"
+
+static uint64_t vnode_hash(const struct vfs_node *vnode)
+{
+    return hash_mix((uint64_t)(uintptr_t)vnode, 0);
+}
+
+static struct node *find_vnode(const struct server *server, const struct vfs_node *vnode)
+{
+    struct hash_link *link = hash_first(&server->nodes_by_vnode, vnode_hash(vnode));
+    for (; link; link = hash_next(link)) {
+        struct node *node = (struct node *)link; /* by_vnode is the first member */
+        if (node->vnode == vnode)
+            return node;
+    }
+    return NULL;
+}
+
+static struct node *find_id(struct server *server, uint64_t id)
+{
+    return id == FUSE_ROOT_ID ? &server->root : slots_get(&server->nodes, id);
+}
+
+static int add(struct server *server, const struct vfs_entry *entry, struct node **out)
+{
+    struct node *node = calloc(1, sizeof *node);
+    if (!node)
+        return -ENOMEM;
+    int rc = slots_add(&server->nodes, node, &node->id);
+    if (rc < 0) {
+        free(node);
+        return rc;
+    }
+    node->vnode = entry->node;
+    node->type = entry->attr.mode & S_IFMT;
+    hash_add(&server->nodes_by_vnode, &node->by_vnode, vnode_hash(node->vnode));
+    *out = node;
+    return 0;
+}
+
+int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id)
+{
+    int rc = 0;
+    pthread_mutex_lock(&server->lock);
+    struct node *node = find_vnode(server, entry->node);
+    bool known = node != NULL;
+    if (!known)
+        rc = add(server, entry, &node);
+    if (rc == 0) {
+        node->lookups++;
+        *id = node->id;
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (known || rc < 0)
+        server->vfs->ops->forget(server->vfs, entry->node);
+    return rc;
+}
+
+struct node *server_node_pin(struct server *server, uint64_t id)
+{
+    pthread_mutex_lock(&server->lock);
+    struct node *node = find_id(server, id);
+    if (node)
+        node->pins++;
+    pthread_mutex_unlock(&server->lock);
+    return node;
+}
+
+/* Takes the node out of the tables when nothing refers to it any more; the caller then drops it without the lock. */
+static bool take_out_unused(struct server *server, struct node *node)
+{
+    if (node == &server->root || node->pins > 0 || node->lookups > 0)
+        return false;
+    hash_remove(&server->nodes_by_vnode, &node->by_vnode);
+    slots_del(&server->nodes, node->id);
+    return true;
+}
+
+static void drop(struct server *server, struct node *node)
+{
+    server->vfs->ops->forget(server->vfs, node->vnode);
+    free(node);
+}
+
+void server_node_unpin(struct server *server, struct node *node)
+{
+    if (!node)
+        return;
+    pthread_mutex_lock(&server->lock);
+    node->pins--;
+    bool unused = take_out_unused(server, node);
+    pthread_mutex_unlock(&server->lock);
+    if (unused)
+        drop(server, node);
+}
+
+void server_node_forget(struct server *server, uint64_t id, uint64_t lookups)
+{
+    bool unused = false;
+    pthread_mutex_lock(&server->lock);
+    struct node *node = find_id(server, id);
+    if (node && node != &server->root && lookups > 0 && lookups <= node->lookups) {
+        node->lookups -= lookups;
+        unused = take_out_unused(server, node);
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (unused)
+        drop(server, node);
+}
+
+int server_nodes_init(struct server *server)
+{
+    slots_init(&server->nodes, server->config.max_nodes);
+    return hash_init(&server->nodes_by_vnode);
+}
+
+int server_nodes_start(struct server *server)
+{
+    struct vfs_entry entry;
+    int rc = server->vfs->ops->root(server->vfs, &entry);
+    if (rc < 0)
+        return rc;
+    server->root = (struct node){.vnode = entry.node, .id = FUSE_ROOT_ID, .type = S_IFDIR};
+    hash_add(&server->nodes_by_vnode, &server->root.by_vnode, vnode_hash(entry.node));
+    return 0;
+}
+
+void server_nodes_clear(struct server *server)
+{
+    uint32_t cursor = 0;
+    struct node *node;
+    while ((node = slots_any(&server->nodes, &cursor))) {
+        hash_remove(&server->nodes_by_vnode, &node->by_vnode);
+        slots_del(&server->nodes, node->id);
+        drop(server, node);
+    }
+    if (server->root.vnode) {
+        hash_remove(&server->nodes_by_vnode, &server->root.by_vnode);
+        server->vfs->ops->forget(server->vfs, server->root.vnode);
+        server->root = (struct node){0};
+    }
+}
+
+void server_nodes_fini(struct server *server)
+{
+    slots_fini(&server->nodes);
+    hash_fini(&server->nodes_by_vnode);
+}

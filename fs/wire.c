@@ -97,6 +97,12 @@ static int check_read(union wire_args *args, const struct wire_limits *limits)
     return args->read.size <= limits->max_write && range_fits(args->read.offset, args->read.size) ? 0 : -EINVAL;
 }
 
+/* The offset is a directory's cookie, not a distance: ext4's last one is INT64_MAX. */
+static int check_readdir(union wire_args *args, const struct wire_limits *limits)
+{
+    return args->read.size <= limits->max_write && args->read.offset <= INT64_MAX ? 0 : -EINVAL;
+}
+
 static int check_write(union wire_args *args, const struct wire_limits *limits)
 {
     args->write.flags &= WRITE_FLAGS;
@@ -194,7 +200,7 @@ static const struct wire_op OPS[] = {
     ROW(FLUSH) ARGS(fuse_flush_in), ON_FILE_HANDLE, REPLY_EMPTY END,
     ROW(INIT) ARGS(fuse_init_in), REPLY(fuse_init_out) END,
     ROW(OPENDIR) ARGS(fuse_open_in), ON_DIRECTORY, REPLY_OPEN, .check = check_open END,
-    ROW(READDIR) ARGS(fuse_read_in), ON_DIRECTORY_HANDLE, .reply = WIRE_REPLY_PAYLOAD, .check = check_read END,
+    ROW(READDIR) ARGS(fuse_read_in), ON_DIRECTORY_HANDLE, .reply = WIRE_REPLY_PAYLOAD, .check = check_readdir END,
     ROW(RELEASEDIR) ARGS(fuse_release_in), .handle = WIRE_HANDLE_DIRECTORY, REPLY_EMPTY END,
     ROW(FSYNCDIR) ARGS(fuse_fsync_in), ON_DIRECTORY_HANDLE, .may_block = true, REPLY_EMPTY END,
     ROW(GETLK) ARGS(fuse_lk_in), ON_FILE_HANDLE, REPLY(fuse_lk_out) END,
@@ -211,7 +217,8 @@ static const struct wire_op OPS[] = {
     ROW(BATCH_FORGET) ARGS(fuse_batch_forget_in), .payload = WIRE_PAYLOAD_FORGETS END,
     ROW(FALLOCATE) ARGS(fuse_fallocate_in), ON_FILE_HANDLE, .may_block = true, REPLY_EMPTY,
         .check = check_fallocate END,
-    ROW(READDIRPLUS) ARGS(fuse_read_in), ON_DIRECTORY_HANDLE, .reply = WIRE_REPLY_PAYLOAD, .check = check_read END,
+    ROW(READDIRPLUS) ARGS(fuse_read_in), ON_DIRECTORY_HANDLE, .reply = WIRE_REPLY_PAYLOAD,
+        .check = check_readdir END,
     ROW(RENAME2) ARGS(fuse_rename2_in), TWO_NAMES, ON_DIRECTORY, SECOND_NODE(fuse_rename2_in, newdir), REPLY_EMPTY,
         .check = check_rename2 END,
     ROW(LSEEK) ARGS(fuse_lseek_in), ON_FILE_HANDLE, REPLY(fuse_lseek_out), .check = check_lseek END,

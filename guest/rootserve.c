@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/rootserve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fs/hostdir.h"
+#include "fs/server.h"
+#include "fs/wire.h"
+#include "src/cleanup.h"
+
+enum {
+    MAX_HANDLES = 16384,
+    SPARE_FDS = 512,   /* for the rest of the agent */
+    WORKERS = 4,
+    RX_SIZE = WIRE_FRAME_LIMIT + 64 * 1024,
+};
+
+static const double CACHE_SECONDS = 1.0;
+
+struct rootserve {
+    int port, stop, epoll; /* stop: an eventfd */
+    pthread_t thread;
+    rootserve_ended_fn *ended;
+    void *ended_data;
+    struct vfs *vfs;
+    struct server *server;
+    bool fresh; /* the server has not received anything yet */
+
+    uint8_t *rx;
+    size_t rx_start, rx_end;
+
+    pthread_mutex_t tx_lock; /* for tx, and held while a reply is being written */
+    uint8_t *tx;
+};
+
+/* The root without what is mounted in it. */
+static int open_root(void)
+{
+    int fd = (int)syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    return fd >= 0 ? fd : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* A port takes at most 32 KiB at a time, and nothing while the host is away; a reply to a host that has gone is lost,
+ * and the session with it. */
+static void write_all(const struct rootserve *r, const uint8_t *data, size_t len)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = write(r->port, data + done, len - done);
+        if (n > 0) {
+            done += (size_t)n;
+            continue;
+        }
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return;
+        struct pollfd wait[] = {{.fd = r->port, .events = POLLOUT}, {.fd = r->stop, .events = POLLIN}};
+        if (poll(wait, 2, -1) > 0 && ((wait[0].revents & (POLLHUP | POLLERR | POLLNVAL)) || wait[1].revents))
+            return;
+    }
+}
+
+/* One buffer, one writer at a time: the port has no gathering write, so pieces of two replies could be mixed. */
+static void send_reply(void *data, const struct iovec *iov, int count)
+{
+    struct rootserve *r = data;
+    size_t len = 0;
+    pthread_mutex_lock(&r->tx_lock);
+    for (int i = 0; i < count; i++) {
+        memcpy(r->tx + len, iov[i].iov_base, iov[i].iov_len);
+        len += iov[i].iov_len;
+    }
+    write_all(r, r->tx, len);
+    pthread_mutex_unlock(&r->tx_lock);
+}
+
+/* As many nodes as there are descriptors for. */
+static uint32_t max_nodes(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * SPARE_FDS)
+        return SPARE_FDS;
+    rlim_t spare = files.rlim_cur / 4 < MAX_HANDLES ? files.rlim_cur / 4 : MAX_HANDLES;
+    rlim_t nodes = files.rlim_cur - spare - SPARE_FDS;
+    return nodes < UINT32_MAX ? (uint32_t)nodes : UINT32_MAX;
+}
+
+/* Forgets all that an earlier session may have left. */
+static int begin_session(struct rootserve *r)
+{
+    if (r->server && r->fresh)
+        return 0;
+    const struct server_config config = {
+        .max_write = WIRE_IO_LIMIT,
+        .max_nodes = max_nodes(),
+        .max_handles = MAX_HANDLES,
+        .workers = WORKERS,
+        .attr_timeout = CACHE_SECONDS,
+        .entry_timeout = CACHE_SECONDS,
+    };
+    server_free(r->server);
+    r->server = server_new(&config, r->vfs, send_reply, r);
+    r->fresh = true;
+    return r->server ? 0 : -errno;
+}
+
+/* A host that was replaced (a restored checkpoint) begins with INIT and knows nothing of the session before. */
+static int receive(struct rootserve *r, uint8_t *message, size_t len)
+{
+    struct fuse_in_header header;
+    memcpy(&header, message, sizeof header);
+    int rc = header.opcode == FUSE_INIT ? begin_session(r) : 0;
+    r->fresh = false;
+    return rc < 0 ? rc : server_receive(r->server, message, len);
+}
+
+static int receive_buffered(struct rootserve *r)
+{
+    while (r->rx_end - r->rx_start >= sizeof(struct fuse_in_header)) {
+        uint32_t len;
+        memcpy(&len, r->rx + r->rx_start, sizeof len);
+        if (len < sizeof(struct fuse_in_header) || len > WIRE_FRAME_LIMIT)
+            return -EPROTO;
+        if (r->rx_end - r->rx_start < len)
+            break;
+        uint8_t *message = r->rx + r->rx_start;
+        r->rx_start += len;
+        int rc = receive(r, message, len);
+        if (rc < 0)
+            return rc;
+    }
+    memmove(r->rx, r->rx + r->rx_start, r->rx_end - r->rx_start);
+    r->rx_end -= r->rx_start;
+    r->rx_start = 0;
+    return 0;
+}
+
+/* Reads until there is no more for now. */
+static int read_port(struct rootserve *r)
+{
+    for (;;) {
+        ssize_t n = read(r->port, r->rx + r->rx_end, RX_SIZE - r->rx_end);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN ? 0 : -errno;
+        if (n == 0) { /* the host is not connected */
+            r->rx_start = r->rx_end = 0;
+            return begin_session(r);
+        }
+        r->rx_end += (size_t)n;
+        int rc = receive_buffered(r);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+/* Edge-triggered, because a port reports EPOLLHUP for as long as the host is not connected; each change of that, and all
+ * data, is an edge. Returns 0 when told to stop. */
+static int serve(struct rootserve *r)
+{
+    int rc = read_port(r);
+    while (rc == 0) {
+        struct epoll_event event;
+        int n = epoll_wait(r->epoll, &event, 1, -1);
+        if (n == 1 && event.data.fd == r->stop)
+            return 0;
+        if (n == 1)
+            rc = read_port(r);
+        else if (errno != EINTR)
+            rc = -errno;
+    }
+    return rc;
+}
+
+static void *serving_thread(void *data)
+{
+    struct rootserve *r = data;
+    char why[160] = "";
+    int rc = unshare(CLONE_FS) < 0 ? -errno : serve(r); /* its own umask */
+    server_free(r->server);
+    r->server = NULL;
+    close(r->port);
+    if (rc < 0) {
+        snprintf(why, sizeof why, "serve the root file system: %s",
+                 rc == -EPROTO ? "the host sent a malformed message" : strerror(-rc));
+        r->ended(r->ended_data, why);
+    }
+    return NULL;
+}
+
+static int watch(const struct rootserve *r, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int set_up(struct rootserve *r)
+{
+    cleanup_close int root = open_root();
+    const struct hostdir_config config = {
+        .root_fd = root, .cred = HOSTDIR_AS_CALLER, .allow_devices = true, .all_xattrs = true};
+    if (root < 0 || !(r->vfs = hostdir_new(&config)))
+        return -errno;
+    r->rx = malloc(RX_SIZE);
+    r->tx = malloc(WIRE_FRAME_LIMIT);
+    r->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    r->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (!r->rx || !r->tx || r->stop < 0 || r->epoll < 0)
+        return -errno;
+    int flags = fcntl(r->port, F_GETFL);
+    if (flags < 0 || fcntl(r->port, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    if (watch(r, r->port, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0 || watch(r, r->stop, EPOLLIN) < 0)
+        return -errno;
+    return begin_session(r);
+}
+
+static int start_thread(struct rootserve *r)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&r->thread, NULL, serving_thread, r);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -rc;
+}
+
+static void release(struct rootserve *r)
+{
+    server_free(r->server);
+    hostdir_free(r->vfs);
+    free(r->rx);
+    free(r->tx);
+    if (r->stop >= 0)
+        close(r->stop);
+    if (r->epoll >= 0)
+        close(r->epoll);
+    pthread_mutex_destroy(&r->tx_lock);
+    free(r);
+}
+
+struct rootserve *rootserve_start(int port_fd, rootserve_ended_fn *ended, void *data)
+{
+    struct rootserve *r = malloc(sizeof *r);
+    if (!r)
+        return NULL;
+    *r = (struct rootserve){.port = port_fd, .stop = -1, .epoll = -1, .ended = ended, .ended_data = data};
+    pthread_mutex_init(&r->tx_lock, NULL);
+    int rc = set_up(r);
+    if (rc == 0)
+        rc = start_thread(r);
+    if (rc < 0) {
+        release(r);
+        errno = -rc;
+        return NULL;
+    }
+    return r;
+}
+
+void rootserve_stop(struct rootserve *r)
+{
+    if (!r)
+        return;
+    eventfd_write(r->stop, 1);
+    pthread_join(r->thread, NULL);
+    release(r);
+}

@@ -64,6 +64,12 @@ struct operands {
     char **command; /* NULL-terminated; NULL where there is no "--" */
 };
 
+/* The operand number `i` (from 0), or NULL when there are fewer. */
+static inline const char *operand_at(const struct operands *operands, int i)
+{
+    return i < operands->count ? operands->words[i] : NULL;
+}
+
 /* Fills the variables named in the tables. False when the verb is to return *code at once: help was printed (0), or a
  * mistake was reported in one line on stderr, with the nearest name there is (EXIT_GONDOLIN). */
 bool options_parse(const struct usage *usage, int argc, char **argv, struct operands *operands, int *code);

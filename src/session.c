@@ -142,6 +142,13 @@ int session_create(struct session *out, struct err *err)
     return 0;
 }
 
+bool session_is_alive(const struct session *s)
+{
+    cleanup_close int dir_fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    cleanup_close int fd = dir_fd < 0 ? -1 : openat(dir_fd, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
 static void add_text(struct json_object *object, const char *key, const char *value)
 {
     if (value)

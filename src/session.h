@@ -35,6 +35,9 @@ int session_create(struct session *out, struct err *err);
  * listed. */
 int session_publish(const struct session *session, struct err *err);
 
+/* Does its holder still live? What `pid` names is sure to be the holder only if this holds after a pidfd was opened. */
+bool session_is_alive(const struct session *session);
+
 /* Removes the directory (its files and empty subdirectories), then closes. For the lock's holder. */
 void session_remove(struct session *session);
 

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "src/cleanup.h"
+#include "src/job_client.h"
+#include "src/mount_options.h"
+#include "src/options.h"
+#include "src/session.h"
+#include "src/verbs.h"
+
+/* A sandbox for one command: a supervisor that stays our child and ends with us, mounted in a directory of our own. */
+struct one_shot {
+    struct session place; /* holds the mount point; never published, so it is not a sandbox itself */
+    char *mountpoint;
+    pid_t supervisor; /* 0: none */
+    int ready_fd;     /* its standard output: a line when ready */
+};
+
+static int make_place(struct one_shot *o, struct err *err)
+{
+    int rc = session_create(&o->place, err);
+    if (rc < 0)
+        return rc;
+    if (asprintf(&o->mountpoint, "%s/mnt", o->place.directory) < 0)
+        o->mountpoint = NULL;
+    if (!o->mountpoint || mkdir(o->mountpoint, 0700) < 0)
+        return err_errno(err, errno, "%s/mnt", o->place.directory);
+    return 0;
+}
+
+/* The words of `gondolin mount -f`, NULL-terminated; the array is malloc'd. */
+static const char **mount_words(const struct one_shot *o, const char *name, const struct option_list *passed)
+{
+    const char **words = calloc(passed->count + 7, sizeof *words);
+    if (!words)
+        return NULL;
+    size_t n = 0;
+    words[n++] = "gondolin";
+    words[n++] = "mount";
+    words[n++] = "-f";
+    words[n++] = name; /* before the user's, who may name it otherwise */
+    for (size_t i = 0; i < passed->count; i++)
+        words[n++] = passed->words[i];
+    words[n++] = "--";
+    words[n] = o->mountpoint;
+    return words;
+}
+
+/* In the child. Keys pressed here are not for the supervisor, and it ends when we do, however that comes about. */
+static void become_supervisor(const char **words, int ready_fd, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    int null = open("/dev/null", O_RDONLY);
+    if (getppid() == parent && null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(ready_fd, STDOUT_FILENO) >= 0)
+        execv("/proc/self/exe", (char *const *)words);
+    _exit(EXIT_GONDOLIN);
+}
+
+static int start_supervisor(struct one_shot *o, const struct option_list *passed, struct err *err)
+{
+    char name[SESSION_ID_DIGITS + sizeof "--name=run-"];
+    snprintf(name, sizeof name, "--name=run-%.4s", o->place.id);
+    const char **words = mount_words(o, name, passed);
+    int ends[2];
+    if (!words || pipe2(ends, O_CLOEXEC) < 0) {
+        free(words);
+        return err_errno(err, errno, "mount");
+    }
+    pid_t parent = getpid();
+    o->supervisor = fork();
+    if (o->supervisor == 0)
+        become_supervisor(words, ends[1], parent);
+    int code = errno;
+    free(words);
+    close(ends[1]);
+    o->ready_fd = ends[0];
+    if (o->supervisor > 0)
+        return 0;
+    o->supervisor = 0;
+    return err_errno(err, code, "mount");
+}
+
+/* 1: ready; 0: it ended instead, having said why; -N: signal N came. */
+static int wait_until_ready(const struct one_shot *o, int signal_fd)
+{
+    struct pollfd fds[] = {{.fd = o->ready_fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+    for (;;) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return 0;
+        struct signalfd_siginfo info;
+        if (fds[1].revents && read(signal_fd, &info, sizeof info) == sizeof info)
+            return -(int)info.ssi_signo;
+        char text[256];
+        if (fds[0].revents)
+            return read(o->ready_fd, text, sizeof text) > 0;
+    }
+}
+
+/* Boots the sandbox. 0 when it is ready, else the exit code. */
+static int boot(struct one_shot *o, const struct option_list *passed)
+{
+    struct err err;
+    sigset_t set, before;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, &before);
+    cleanup_close int signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    if (make_place(o, &err) < 0 || start_supervisor(o, passed, &err) < 0)
+        return verb_failed("run", &err);
+    int ready = wait_until_ready(o, signal_fd);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (ready < 0)
+        return EXIT_SIGNAL_BASE - ready;
+    return ready ? 0 : EXIT_GONDOLIN;
+}
+
+static void end(struct one_shot *o)
+{
+    if (o->supervisor) {
+        kill(o->supervisor, SIGTERM);
+        while (waitpid(o->supervisor, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (o->ready_fd >= 0)
+        close(o->ready_fd);
+    session_remove(&o->place);
+    free(o->mountpoint);
+}
+
+int verb_run(int argc, char **argv)
+{
+    struct job_request request = {.verb = "run"};
+    struct option_list passed = {0};
+    struct option_spec sandbox_options[MOUNT_OPTIONS_TABLE];
+    mount_options_pass(&passed, sandbox_options);
+    const struct option_spec options[] = {JOB_CLIENT_OPTIONS(&request), {0}};
+    const struct usage usage = {
+        .verb = "run",
+        .operands = "-- COMMAND [ARGUMENT]...",
+        .about = "Boots a sandbox, runs one command in it, ends the sandbox and exits as the command did.",
+        .options = options,
+        .more = sandbox_options,
+        .page = "gondolin-exec(1)",
+        .takes_command = true,
+    };
+    struct operands operands;
+    int code;
+    if (!options_parse(&usage, argc, argv, &operands, &code))
+        return code;
+    struct one_shot o = {.place = {.lock_fd = -1}, .ready_fd = -1};
+    code = boot(&o, &passed);
+    if (code == 0) {
+        request.mountpoint = o.mountpoint;
+        request.argv = operands.command;
+        code = job_client_run(&request);
+    }
+    end(&o);
+    option_list_free(&request.env);
+    for (size_t i = 0; i < passed.count; i++)
+        free((char *)passed.words[i]);
+    option_list_free(&passed);
+    return code;
+}

@@ -23,3 +23,15 @@ FS_SERVER_SOURCES = \
 
 noinst_LIBRARIES += fs/libfs.a
 fs_libfs_a_SOURCES = $(FS_SERVER_SOURCES)
+
+# The host's side of a mount: control files, the pump to the guest, and the mount that shows both.
+noinst_LIBRARIES += fs/libhostview.a
+fs_libhostview_a_SOURCES = \
+	fs/control.c fs/control.h fs/control_internal.h \
+	fs/control_fuse.c \
+	fs/front.c fs/front.h \
+	fs/hostview.c fs/hostview.h \
+	fs/jail.c fs/jail.h \
+	fs/nodes.c fs/nodes.h \
+	fs/notifier.c fs/notifier.h \
+	fs/pump.c fs/pump.h

@@ -2,6 +2,8 @@
 UNIT_LIBS = $(CRITERION_LIBS)
 
 include $(top_srcdir)/tests/unit/loop.mk
+include $(top_srcdir)/tests/unit/jail.mk
+include $(top_srcdir)/tests/unit/nodes.mk
 include $(top_srcdir)/tests/unit/nearest.mk
 include $(top_srcdir)/tests/unit/session.mk
 include $(top_srcdir)/tests/unit/shquote.mk

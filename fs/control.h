@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A tree of control files on libfuse's low-level API. Handlers never block: a request that has to wait is kept (it is a
+ * `struct control_request *`) and answered later, from the loop. Rules that hold for every file are kept here: direct
+ * I/O, no caching, truncate and fsync accepted, create/unlink/rename refused, the sentence of a failed write readable on
+ * the same descriptor and in the file `error`. What a file means is in its control_ops.
+ *
+ * A node lives while it is in the tree, the kernel knows its id, or a handle is open on it. */
+#ifndef GONDOLIN_FS_CONTROL_H
+#define GONDOLIN_FS_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct control;
+struct control_node;
+struct control_handle;
+struct control_request;
+struct fuse_lowlevel_ops;
+
+/* Control ids have the top bit set; the root of the mount keeps its fixed id 1. */
+#define CONTROL_ID_BIT (UINT64_C(1) << 63)
+#define CONTROL_ROOT_ID UINT64_C(1)
+
+/* Behaviour of a node. Every member may be NULL. `object` is what control_add was given. */
+struct control_ops {
+    /* Refuses or prepares an open: 0 or an errno value. */
+    int (*open)(struct control_handle *handle);
+    /* The last descriptor was closed. */
+    void (*release)(struct control_handle *handle);
+    /* Writes the file's text; rendered once per open and served from that copy. */
+    void (*render)(void *object, FILE *out);
+    /* Instead of render: serves a read, now or later, with one of the control_reply functions. */
+    void (*read)(struct control_handle *handle, size_t size, off_t offset, struct control_request *request);
+    /* Takes a write of `len` bytes (bounded by max_write), answered now or later. `data` is valid during the call. */
+    void (*write)(struct control_handle *handle, const char *data, size_t len, off_t offset,
+                  struct control_request *request);
+    /* Truncation to nothing (O_TRUNC or ftruncate). */
+    void (*truncate)(void *object);
+    /* POLLIN / POLLOUT bits that hold now; control_notify tells about changes. */
+    unsigned (*poll)(struct control_handle *handle);
+    /* The target of a symlink, malloc'd; NULL when there is none now (the name is then absent). */
+    char *(*readlink)(void *object);
+    /* mkdir in this directory: 0 after control_add of the child, or an errno value. */
+    int (*mkdir)(void *object, const char *name);
+    /* rmdir of this node itself: 0 after control_remove, or an errno value. */
+    int (*rmdir)(void *object);
+    /* The node has been freed: drop its reference to `object`. */
+    void (*freed)(void *object);
+    size_t max_write; /* EMSGSIZE beyond; 0: 4096 */
+    bool stream;      /* no offsets: nonseekable */
+    bool sized;       /* st_size is the rendered length (values and status), otherwise 0 */
+};
+
+/* The uid and gid that own the control files. The tree's root directory exists at once. NULL with errno. */
+struct control *control_new(uid_t uid, gid_t gid);
+/* Closes every open handle, as the kernel would: for an end that the kernel does not announce. */
+void control_close_handles(struct control *control);
+/* Answers every parked request with ENOTCONN. */
+void control_free(struct control *control);
+
+/* The operations to create the libfuse session with (user data: the struct control). */
+const struct fuse_lowlevel_ops *control_fuse_ops(void);
+/* The libfuse session (struct fuse_session) and the front that reads for it. */
+void control_set_session(struct control *control, void *session, void *front);
+void *control_front(const struct control *control);
+
+struct control_node *control_root(struct control *control);
+
+/* Adds a node. `mode` has the file type (S_IFREG, S_IFDIR, S_IFLNK) and permissions. NULL with errno (EEXIST, ENOMEM). */
+struct control_node *control_add(struct control_node *dir, const char *name, mode_t mode,
+                                 const struct control_ops *ops, void *object);
+/* Takes a node and all below it out of the tree; open handles stay valid and get ESTALE from generic operations. */
+void control_remove(struct control_node *node);
+/* A name that is served elsewhere: LOOKUP answers `id()` (0: ENOENT for now) and a directory with these attributes. */
+int control_add_foreign(struct control_node *dir, const char *name, uint64_t (*id)(void *object), void *object);
+
+const char *control_node_name(const struct control_node *node);
+void *control_node_object(const struct control_node *node);
+bool control_node_removed(const struct control_node *node);
+
+/* Handles. */
+void *control_handle_object(const struct control_handle *handle);
+struct control_node *control_handle_node(const struct control_handle *handle);
+int control_handle_flags(const struct control_handle *handle); /* O_* of the open */
+void *control_handle_state(const struct control_handle *handle);
+void control_handle_set_state(struct control_handle *handle, void *state);
+/* Replaces what the next reads on this descriptor return (copied); used to answer on an O_RDWR descriptor. */
+void control_handle_set_text(struct control_handle *handle, const char *text, size_t len);
+/* Something became readable or writable on this handle: wakes poll. */
+void control_notify(struct control_handle *handle);
+
+/* Requests. Each must be answered exactly once by one of the reply functions, which free it. */
+/* Calls fn when the caller has given up (Ctrl-C, SIGKILL). fn must answer the request (normally EINTR). */
+void control_request_on_interrupt(struct control_request *request, void (*fn)(struct control_request *, void *data),
+                                  void *data);
+void control_reply_data(struct control_request *request, const void *data, size_t len);
+void control_reply_written(struct control_request *request, size_t len);
+/* errno value `code` with the sentence for `error` and for the descriptor's next read. */
+void control_reply_error(struct control_request *request, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* As control_reply_error, but the descriptor keeps what its next read returns. */
+void control_reply_code(struct control_request *request, int code, const char *sentence);
+/* The handle a request came in on (NULL once that handle was closed). */
+struct control_handle *control_request_handle(const struct control_request *request);
+
+/* The last failure: one sentence without newline, "" at first. */
+const char *control_last_error(const struct control *control);
+void control_set_error(struct control *control, const char *sentence);
+
+#endif

@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libfuse's side of the control files. Operations that make no sense on control files are all present and refused:
+ * where libfuse answers ENOSYS for a missing one, the kernel takes that for the whole connection, root/ included. */
+#define FUSE_USE_VERSION 314
+
+#include <errno.h>
+#include <fuse3/fuse_lowlevel.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/control_internal.h"
+
+static struct control *control_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+/* The handle is kept in fi->fh; nodes are found by id, never by pointer from the kernel. */
+static struct control_handle *handle_of(struct fuse_file_info *fi)
+{
+    return (struct control_handle *)(uintptr_t)fi->fh;
+}
+
+/* malloc'd, or NULL. */
+static char *render(const struct control_node *node, size_t *len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+    if (!out)
+        return NULL;
+    node->ops->render(node->object, out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static off_t node_size(const struct control_node *node)
+{
+    size_t len = 0;
+    if (S_ISLNK(node->mode) && node->ops->readlink) {
+        char *target = node->ops->readlink(node->object);
+        len = target ? strlen(target) : 0;
+        free(target);
+    } else if (node->ops->sized && node->ops->render) {
+        free(render(node, &len));
+    }
+    return (off_t)len;
+}
+
+static void fill_attr(const struct control_node *node, struct stat *st)
+{
+    *st = (struct stat){
+        .st_ino = node->id & ~CONTROL_ID_BIT,
+        .st_mode = node->mode,
+        .st_nlink = S_ISDIR(node->mode) ? 2 : 1,
+        .st_uid = node->control->uid,
+        .st_gid = node->control->gid,
+        .st_size = node_size(node),
+        .st_blksize = 4096,
+        .st_atim = node->mtime,
+        .st_mtim = node->mtime,
+        .st_ctim = node->mtime,
+    };
+}
+
+/* Entries and attributes are never cached: control files change by themselves. */
+static void fill_entry(struct control_node *node, struct fuse_entry_param *entry)
+{
+    *entry = (struct fuse_entry_param){.ino = node->id, .generation = 1};
+    fill_attr(node, &entry->attr);
+    if (node->foreign_id)
+        entry->ino = node->foreign_id(node->object);
+}
+
+static bool node_absent(const struct control_node *node)
+{
+    if (node->foreign_id)
+        return node->foreign_id(node->object) == 0;
+    if (S_ISLNK(node->mode)) {
+        char *target = node->ops->readlink(node->object);
+        free(target);
+        return !target;
+    }
+    return false;
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+    (void)userdata;
+    conn->max_write = 128 * 1024;
+    conn->max_readahead = 128 * 1024;
+    conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA |
+                                   FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct control_node *dir = control_node_by_id(control_of(req), parent);
+    struct control_node *node = dir ? control_child(dir, name) : NULL;
+    if (!node || node_absent(node)) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
+    struct fuse_entry_param entry;
+    fill_entry(node, &entry);
+    if (!node->foreign_id)
+        node->lookups++;
+    fuse_reply_entry(req, &entry);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+    struct control_node *node = control_node_by_id(control_of(req), ino);
+    if (node) {
+        node->lookups -= count < node->lookups ? count : node->lookups;
+        control_node_maybe_free(node);
+    }
+    fuse_reply_none(req);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct control_node *node = control_node_by_id(control_of(req), ino);
+    if (!node || (!node->in_tree && !node->handles)) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    struct stat st;
+    fill_attr(node, &st);
+    fuse_reply_attr(req, &st, 0);
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+    struct control_node *node = control_node_by_id(control_of(req), ino);
+    if (!node || !node->in_tree)
+        fuse_reply_err(req, ESTALE);
+    else if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+        fuse_reply_err(req, EPERM);
+    else {
+        if ((to_set & FUSE_SET_ATTR_SIZE) && attr->st_size == 0 && node->ops->truncate)
+            node->ops->truncate(node->object);
+        op_getattr(req, ino, fi);
+    }
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    struct control_node *node = control_node_by_id(control_of(req), ino);
+    char *target = node && node->ops->readlink ? node->ops->readlink(node->object) : NULL;
+    if (target)
+        fuse_reply_readlink(req, target);
+    else
+        fuse_reply_err(req, ENOENT);
+    free(target);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    (void)mode;
+    struct control_node *dir = control_node_by_id(control_of(req), parent);
+    int code = !dir || !dir->in_tree ? ESTALE : control_child(dir, name) ? EEXIST : !dir->ops->mkdir ? EPERM : 0;
+    if (!code)
+        code = dir->ops->mkdir(dir->object, name);
+    struct control_node *node = code ? NULL : control_child(dir, name);
+    if (!node) {
+        fuse_reply_err(req, code ? code : EIO);
+        return;
+    }
+    struct fuse_entry_param entry;
+    fill_entry(node, &entry);
+    node->lookups++;
+    fuse_reply_entry(req, &entry);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct control_node *dir = control_node_by_id(control_of(req), parent);
+    struct control_node *node = dir ? control_child(dir, name) : NULL;
+    int code = !node ? ENOENT : !S_ISDIR(node->mode) ? ENOTDIR : !node->ops->rmdir ? EPERM : 0;
+    if (!code)
+        code = node->ops->rmdir(node->object);
+    fuse_reply_err(req, code);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+    (void)parent, (void)name, (void)mode, (void)fi;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+    (void)parent, (void)name, (void)mode, (void)rdev;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    (void)parent, (void)name;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+    (void)target, (void)parent, (void)name;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
+                      unsigned flags)
+{
+    (void)parent, (void)name, (void)newparent, (void)newname, (void)flags;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+{
+    (void)ino, (void)newparent, (void)newname;
+    fuse_reply_err(req, EPERM);
+}
+
+static int open_node(struct control_node *node, int flags, struct control_handle **out)
+{
+    struct control_handle *handle = calloc(1, sizeof *handle);
+    if (!handle)
+        return ENOMEM;
+    handle->node = node;
+    handle->flags = flags;
+    int code = node->ops->open ? node->ops->open(handle) : 0;
+    if (!code && node->ops->render && (flags & O_ACCMODE) != O_WRONLY && !handle->text) {
+        handle->text = render(node, &handle->text_len);
+        code = handle->text ? 0 : ENOMEM;
+    }
+    if (code) {
+        free(handle->text);
+        free(handle);
+        return code;
+    }
+    handle->next = node->control->handles;
+    handle->link = &node->control->handles;
+    if (handle->next)
+        handle->next->link = &handle->next;
+    node->control->handles = handle;
+    node->handles++;
+    *out = handle;
+    return 0;
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct control_node *node = control_node_by_id(control_of(req), ino);
+    if (!node || !node->in_tree) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    struct control_handle *handle;
+    int code = open_node(node, fi->flags, &handle);
+    if (code) {
+        fuse_reply_err(req, code);
+        return;
+    }
+    if ((fi->flags & O_TRUNC) && node->ops->truncate)
+        node->ops->truncate(node->object);
+    fi->fh = (uintptr_t)handle;
+    fi->direct_io = 1;
+    fi->nonseekable = node->ops->stream;
+    if (fuse_reply_open(req, fi) < 0)
+        control_handle_close(handle);
+}
+
+static struct control_request *request_new(fuse_req_t req, struct control_handle *handle)
+{
+    struct control_request *request = calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    struct control *control = control_of(req);
+    *request = (struct control_request){.control = control, .fuse = req, .handle = handle, .next = control->requests,
+                                        .link = &control->requests};
+    if (request->next)
+        request->next->link = &request->next;
+    control->requests = request;
+    return request;
+}
+
+static void request_free(struct control_request *request)
+{
+    *request->link = request->next;
+    if (request->next)
+        request->next->link = request->link;
+    free(request);
+}
+
+void control_reply_data(struct control_request *request, const void *data, size_t len)
+{
+    fuse_reply_buf(request->fuse, data, len);
+    request_free(request);
+}
+
+void control_reply_written(struct control_request *request, size_t len)
+{
+    fuse_reply_write(request->fuse, len);
+    request_free(request);
+}
+
+static void make_printable(char *sentence)
+{
+    for (char *c = sentence; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+}
+
+void control_reply_code(struct control_request *request, int code, const char *sentence)
+{
+    if (code != EINTR) {
+        control_set_error(request->control, sentence);
+        make_printable(request->control->error);
+    }
+    fuse_reply_err(request->fuse, code);
+    request_free(request);
+}
+
+void control_reply_error(struct control_request *request, int code, const char *fmt, ...)
+{
+    char sentence[sizeof request->control->error];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(sentence, sizeof sentence - 1, fmt, ap);
+    va_end(ap);
+    struct control_handle *handle = request->handle;
+    if (handle && (handle->flags & O_ACCMODE) == O_RDWR) {
+        char line[sizeof sentence + 1];
+        int len = snprintf(line, sizeof line, "%s\n", sentence);
+        make_printable(line);
+        line[len - 1] = '\n';
+        control_handle_set_text(handle, line, (size_t)len);
+    }
+    control_reply_code(request, code, sentence);
+}
+
+static void interrupted(fuse_req_t req, void *data)
+{
+    (void)req;
+    struct control_request *request = data;
+    request->on_interrupt(request, request->on_interrupt_data);
+}
+
+void control_request_on_interrupt(struct control_request *request, void (*fn)(struct control_request *, void *),
+                                  void *data)
+{
+    request->on_interrupt = fn;
+    request->on_interrupt_data = data;
+    /* Registering would call back at once, and libfuse 3.14 touches the request after that although the answer has
+     * freed it. */
+    if (fuse_req_interrupted(request->fuse))
+        fn(request, data);
+    else
+        fuse_req_interrupt_func(request->fuse, interrupted, request);
+}
+
+static void read_text(fuse_req_t req, struct control_handle *handle, size_t size, off_t offset)
+{
+    size_t from = handle->text_is_answer ? handle->text_taken : (size_t)offset;
+    if (from > handle->text_len)
+        from = handle->text_len;
+    size_t len = handle->text_len - from < size ? handle->text_len - from : size;
+    handle->text_taken = from + len;
+    fuse_reply_buf(req, handle->text ? handle->text + from : NULL, len);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    (void)ino;
+    struct control_handle *handle = handle_of(fi);
+    if (handle->text_is_answer || !handle->node->ops->read) {
+        read_text(req, handle, size, offset);
+        return;
+    }
+    struct control_request *request = request_new(req, handle);
+    if (!request)
+        fuse_reply_err(req, ENOMEM);
+    else
+        handle->node->ops->read(handle, size, offset, request);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *fi)
+{
+    (void)ino;
+    struct control_handle *handle = handle_of(fi);
+    const struct control_ops *ops = handle->node->ops;
+    struct control_request *request = request_new(req, handle);
+    size_t max = ops->max_write ? ops->max_write : CONTROL_DEFAULT_MAX_WRITE;
+    const char *name = handle->node->name;
+    if (!request)
+        fuse_reply_err(req, ENOMEM);
+    else if (!ops->write)
+        control_reply_error(request, EPERM, "%s: cannot be written", name);
+    else if (!handle->node->in_tree)
+        control_reply_error(request, ESTALE, "%s: its object has been removed", name);
+    else if (size > max)
+        control_reply_error(request, EMSGSIZE, "%s: %zu bytes in one write; at most %zu are taken", name, size, max);
+    else
+        ops->write(handle, data, size, offset, request);
+}
+
+void control_handle_close(struct control_handle *handle)
+{
+    struct control_node *node = handle->node;
+    for (struct control_request *r = node->control->requests; r; r = r->next)
+        if (r->handle == handle)
+            r->handle = NULL;
+    if (node->ops->release)
+        node->ops->release(handle);
+    if (handle->poll)
+        fuse_pollhandle_destroy(handle->poll);
+    *handle->link = handle->next;
+    if (handle->next)
+        handle->next->link = handle->link;
+    free(handle->text);
+    free(handle);
+    node->handles--;
+    control_node_maybe_free(node);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    control_handle_close(handle_of(fi));
+    fuse_reply_err(req, 0);
+}
+
+/* Closing says nothing (it arrives before the data of `echo x > f`, and once for each duplicated descriptor). */
+static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino, (void)fi;
+    fuse_reply_err(req, 0);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)ino, (void)datasync, (void)fi;
+    fuse_reply_err(req, 0);
+}
+
+static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
+{
+    (void)ino;
+    struct control_handle *handle = handle_of(fi);
+    if (ph) {
+        if (handle->poll)
+            fuse_pollhandle_destroy(handle->poll);
+        handle->poll = ph;
+    }
+    unsigned ready = POLLIN | POLLOUT;
+    if (handle->node->ops->poll && !handle->text_is_answer)
+        ready = handle->node->ops->poll(handle);
+    fuse_reply_poll(req, ready);
+}
+
+void control_notify(struct control_handle *handle)
+{
+    if (!handle->poll)
+        return;
+    fuse_lowlevel_notify_poll(handle->poll);
+    fuse_pollhandle_destroy(handle->poll);
+    handle->poll = NULL;
+}
+
+/* One directory listing: a snapshot, so that offsets stay valid while children come and go. */
+struct listing {
+    struct control_node **nodes;
+    size_t count;
+};
+
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct control_node *dir = control_node_by_id(control_of(req), ino);
+    struct listing *listing = dir && dir->in_tree ? calloc(1, sizeof *listing) : NULL;
+    if (!listing) {
+        fuse_reply_err(req, dir ? ESTALE : ENOENT);
+        return;
+    }
+    size_t count = 0;
+    for (struct control_node *child = dir->children; child; child = child->next_sibling)
+        count++;
+    listing->nodes = calloc(count + 1, sizeof *listing->nodes);
+    for (struct control_node *child = dir->children; listing->nodes && child; child = child->next_sibling) {
+        if (node_absent(child))
+            continue;
+        child->handles++; /* keeps it allocated */
+        listing->nodes[listing->count++] = child;
+    }
+    fi->fh = (uintptr_t)listing;
+    fuse_reply_open(req, fi);
+}
+
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
+    for (size_t i = 0; i < listing->count; i++) {
+        listing->nodes[i]->handles--;
+        control_node_maybe_free(listing->nodes[i]);
+    }
+    free(listing->nodes);
+    free(listing);
+    fuse_reply_err(req, 0);
+}
+
+/* The plus form hands out no node ids (ino 0): a listing of control files must not leave references behind. */
+static size_t add_dirent(fuse_req_t req, char *buf, size_t left, const char *name, const struct control_node *node,
+                         off_t next, bool plus)
+{
+    struct stat st = {.st_ino = node->id & ~CONTROL_ID_BIT, .st_mode = node->mode};
+    if (!plus)
+        return fuse_add_direntry(req, buf, left, name, &st, next);
+    struct fuse_entry_param entry = {.ino = 0, .attr = st};
+    return fuse_add_direntry_plus(req, buf, left, name, &entry, next);
+}
+
+static void read_listing(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi, bool plus)
+{
+    struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
+    struct control_node *self = control_node_by_id(control_of(req), ino);
+    char *buf = malloc(size);
+    if (!buf || !self || offset < 0) {
+        free(buf);
+        fuse_reply_err(req, buf ? ENOENT : ENOMEM);
+        return;
+    }
+    size_t used = 0;
+    for (size_t i = (size_t)offset; i < listing->count + 2; i++) {
+        const char *name = i == 0 ? "." : i == 1 ? ".." : listing->nodes[i - 2]->name;
+        const struct control_node *node = i >= 2 ? listing->nodes[i - 2] : i == 1 && self->parent ? self->parent : self;
+        if (i >= 2 && !node->in_tree)
+            continue;
+        size_t need = add_dirent(req, buf + used, size - used, name, node, (off_t)i + 1, plus);
+        if (need > size - used)
+            break;
+        used += need;
+    }
+    fuse_reply_buf(req, buf, used);
+    free(buf);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    read_listing(req, ino, size, offset, fi, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    read_listing(req, ino, size, offset, fi, true);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    (void)ino;
+    struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
+    fuse_reply_statfs(req, &st);
+}
+
+static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+    (void)ino, (void)name, (void)value, (void)size, (void)flags;
+    fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    (void)ino, (void)name, (void)size;
+    fuse_reply_err(req, ENODATA);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    (void)ino;
+    if (size)
+        fuse_reply_buf(req, NULL, 0);
+    else
+        fuse_reply_xattr(req, 0);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    (void)ino, (void)name;
+    fuse_reply_err(req, ENODATA);
+}
+
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
+                     const void *in, size_t in_size, size_t out_size)
+{
+    (void)ino, (void)cmd, (void)arg, (void)fi, (void)flags, (void)in, (void)in_size, (void)out_size;
+    fuse_reply_err(req, ENOTTY);
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
+{
+    (void)ino, (void)mode, (void)offset, (void)length, (void)fi;
+    fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
+{
+    (void)ino, (void)offset, (void)whence, (void)fi;
+    fuse_reply_err(req, ENXIO);
+}
+
+static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_off, struct fuse_file_info *in_fi, fuse_ino_t out,
+                               off_t out_off, struct fuse_file_info *out_fi, size_t len, int flags)
+{
+    (void)in, (void)in_off, (void)in_fi, (void)out, (void)out_off, (void)out_fi, (void)len, (void)flags;
+    fuse_reply_err(req, EXDEV);
+}
+
+const struct fuse_lowlevel_ops *control_fuse_ops(void)
+{
+    static const struct fuse_lowlevel_ops ops = {
+        .init = op_init,
+        .lookup = op_lookup,
+        .forget = op_forget,
+        .getattr = op_getattr,
+        .setattr = op_setattr,
+        .readlink = op_readlink,
+        .mknod = op_mknod,
+        .mkdir = op_mkdir,
+        .unlink = op_unlink,
+        .rmdir = op_rmdir,
+        .symlink = op_symlink,
+        .rename = op_rename,
+        .link = op_link,
+        .open = op_open,
+        .read = op_read,
+        .write = op_write,
+        .flush = op_flush,
+        .release = op_release,
+        .fsync = op_fsync,
+        .opendir = op_opendir,
+        .readdir = op_readdir,
+        .readdirplus = op_readdirplus,
+        .releasedir = op_releasedir,
+        .fsyncdir = op_fsync,
+        .statfs = op_statfs,
+        .setxattr = op_setxattr,
+        .getxattr = op_getxattr,
+        .listxattr = op_listxattr,
+        .removexattr = op_removexattr,
+        .create = op_create,
+        .ioctl = op_ioctl,
+        .poll = op_poll,
+        .fallocate = op_fallocate,
+        .lseek = op_lseek,
+        .copy_file_range = op_copy_file_range,
+    };
+    return &ops;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What fs/control.c (the tree) and fs/control_fuse.c (libfuse's side of it) share. */
+#ifndef GONDOLIN_FS_CONTROL_INTERNAL_H
+#define GONDOLIN_FS_CONTROL_INTERNAL_H
+
+#include <time.h>
+
+#include "fs/control.h"
+
+enum { CONTROL_BUCKETS = 1024, CONTROL_DEFAULT_MAX_WRITE = 4096 };
+
+struct fuse_req;
+struct fuse_pollhandle;
+struct fuse_session;
+
+struct control {
+    uid_t uid;
+    gid_t gid;
+    uint64_t last_id;
+    struct control_node *root;
+    struct control_node *nodes[CONTROL_BUCKETS]; /* every node the kernel may name, by id */
+    struct control_request *requests;            /* parked ones */
+    struct control_handle *handles;              /* open ones */
+    struct fuse_session *session;
+    void *front;
+    char error[768];
+};
+
+struct control_node {
+    struct control *control;
+    struct control_node *parent, *children, *next_sibling;
+    struct control_node *next_known;
+    uint64_t id;
+    char *name;
+    mode_t mode;
+    const struct control_ops *ops;
+    void *object;
+    uint64_t (*foreign_id)(void *object);
+    struct timespec mtime;
+    uint64_t lookups; /* the kernel's count */
+    unsigned handles;
+    bool in_tree;
+};
+
+struct control_handle {
+    struct control_handle *next, **link; /* in control->handles */
+    struct control_node *node;
+    int flags;
+    void *state;
+    char *text; /* rendered at open, or an answer to a write */
+    size_t text_len, text_taken;
+    bool text_is_answer; /* served front to back, whatever the offset, then end of file */
+    struct fuse_pollhandle *poll;
+};
+
+struct control_request {
+    struct control *control;
+    struct fuse_req *fuse;
+    struct control_handle *handle;
+    struct control_request *next, **link; /* in control->requests */
+    void (*on_interrupt)(struct control_request *, void *data);
+    void *on_interrupt_data;
+};
+
+struct control_node *control_node_by_id(struct control *control, uint64_t id);
+struct control_node *control_child(const struct control_node *dir, const char *name);
+void control_node_maybe_free(struct control_node *node);
+/* Releases and frees a handle; its parked requests lose it. */
+void control_handle_close(struct control_handle *handle);
+
+#endif

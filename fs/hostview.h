@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stands between the host's kernel and the guest's file server, message by message: node ids carry the session's
+ * epoch, owners are mapped, symlinks are jailed, and what need not travel is answered here. Knows nothing of channels
+ * or of time; fs/pump.h does. */
+#ifndef GONDOLIN_FS_HOSTVIEW_H
+#define GONDOLIN_FS_HOSTVIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/wire.h"
+
+struct hostview;
+
+struct hostview_config {
+    uid_t uid; /* the mounting user: owner of everything, unless raw_owner */
+    gid_t gid;
+    bool raw_owner; /* --owner guest: ids pass both ways */
+    bool exec;      /* --exec: programs under root/ may run on the host */
+    uint32_t entry_timeout_ms, attr_timeout_ms;
+};
+
+/* Host node ids: bits 48 to 62 the epoch (never 0), below it the guest's id. */
+enum { HOSTVIEW_EPOCH_SHIFT = 48 };
+#define HOSTVIEW_GUEST_ID_MASK ((UINT64_C(1) << HOSTVIEW_EPOCH_SHIFT) - 1)
+
+/* NULL on ENOMEM. */
+struct hostview *hostview_new(const struct hostview_config *config);
+void hostview_free(struct hostview *view);
+
+/* A new session with the guest's server: ids handed out before answer ESTALE from now on. Returns 0 or -ENOMEM. */
+int hostview_new_epoch(struct hostview *view);
+/* The id of the guest's root directory for the host, or 0 before the first epoch. */
+uint64_t hostview_root_id(const struct hostview *view);
+
+/* Makes a request of the host's kernel fit for the guest, in place. Returns 1: send it; 0: answer it with success and
+ * no body; -errno: answer it with that error. Never called for FORGET, BATCH_FORGET and INTERRUPT. */
+int hostview_request(struct hostview *view, const struct wire_op *op, uint8_t *message, size_t len);
+
+/* Makes the guest's reply (already passed by wire_reply_check) fit for the host's kernel. `request` is the message as it
+ * was sent. In place, but a READLINK body may get another length: `*reply` then points to memory of the view, valid
+ * until the next call. Returns 0, or -errno to answer with instead (references the reply held are noted in
+ * hostview_give_back's terms: the caller calls it). */
+int hostview_reply(struct hostview *view, const struct wire_op *op, const uint8_t *request, uint8_t **reply,
+                   size_t *len);
+
+/* A reply (as the guest sent it) that will not reach the kernel: calls `forget` for every reference in it and `release`
+ * for every handle. */
+struct hostview_refunds {
+    void (*forget)(void *data, uint64_t guest_id, uint64_t count);
+    void (*release)(void *data, const struct wire_op *op, uint64_t guest_id, uint64_t handle);
+};
+void hostview_give_back(const struct wire_op *op, const uint8_t *request, const uint8_t *reply, size_t len,
+                        const struct hostview_refunds *refunds, void *data);
+
+/* The kernel drops references to a host id: returns the guest id to send FORGET for and limits *count to what is owed,
+ * or 0 when nothing has to be sent (an id of an earlier epoch). */
+uint64_t hostview_forget(struct hostview *view, uint64_t host_id, uint64_t *count);
+/* Undoes what hostview_reply recorded for a reply that the kernel then refused. */
+void hostview_unrecord(struct hostview *view, uint64_t guest_id, uint64_t count);
+
+/* Checks a notification of the guest (INVAL_INODE, INVAL_ENTRY) and maps its ids, in place. 0 or -EPROTO. */
+int hostview_notification(struct hostview *view, uint8_t *message, size_t len);
+
+#endif

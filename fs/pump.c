@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/pump.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/wire.h"
+#include "src/channel.h"
+
+enum {
+    BUCKETS = 512,
+    SMALL = 4096, /* requests up to this size go before bulk data */
+    MAX_WAITING_BYTES = 64 << 20,
+    KEEP = 640, /* of a request that has been sent: header, argument and names, for its reply */
+};
+/* Ids of our own requests; the kernel counts up from 0 in even steps. */
+#define OWN_UNIQUE (UINT64_C(1) << 63)
+
+enum flight_state { WAITING, SENT, GIVEN_UP };
+
+struct flight {
+    struct flight *next;       /* in its bucket */
+    struct flight *next_queue; /* while waiting */
+    struct pump *pump;
+    uint64_t unique;
+    const struct wire_op *op;
+    enum flight_state state;
+    uint32_t limit; /* for wire_reply_check */
+    struct timer *grace;
+    uint8_t *message; /* whole while waiting, then its beginning */
+    size_t len;
+};
+
+struct queue {
+    struct flight *first, **end;
+};
+
+struct pump {
+    struct loop *loop;
+    const struct pump_ops *ops;
+    void *data;
+    struct hostview *view;
+    struct channel *channel;
+    bool ready; /* the guest's server has answered INIT */
+    bool gone;
+    uint64_t own_unique;
+    struct flight *flights[BUCKETS];
+    struct queue small, bulk;
+    size_t waiting_bytes;
+    struct pump_counters counters;
+};
+
+bool pump_serves(uint64_t nodeid)
+{
+    return !(nodeid >> 63) && nodeid >> HOSTVIEW_EPOCH_SHIFT;
+}
+
+struct pump *pump_new(struct loop *loop, const struct hostview_config *config, const struct pump_ops *ops, void *data)
+{
+    struct pump *pump = calloc(1, sizeof *pump);
+    if (!pump)
+        return NULL;
+    *pump = (struct pump){.loop = loop, .ops = ops, .data = data, .view = hostview_new(config)};
+    pump->small.end = &pump->small.first;
+    pump->bulk.end = &pump->bulk.first;
+    if (!pump->view || hostview_new_epoch(pump->view) < 0) {
+        hostview_free(pump->view);
+        free(pump);
+        errno = ENOMEM;
+        return NULL;
+    }
+    return pump;
+}
+
+uint64_t pump_root_id(const struct pump *pump)
+{
+    return pump->gone ? 0 : hostview_root_id(pump->view);
+}
+
+void pump_counters(const struct pump *pump, struct pump_counters *out)
+{
+    *out = pump->counters;
+}
+
+/* ---- flights ---- */
+
+static struct flight **bucket(struct pump *pump, uint64_t unique)
+{
+    return &pump->flights[(unique >> 1) % BUCKETS];
+}
+
+static struct flight *find(struct pump *pump, uint64_t unique)
+{
+    struct flight *f = *bucket(pump, unique);
+    while (f && f->unique != unique)
+        f = f->next;
+    return f;
+}
+
+static void unqueue(struct queue *queue, struct flight *f)
+{
+    struct flight **at = &queue->first;
+    while (*at != f)
+        at = &(*at)->next_queue;
+    *at = f->next_queue;
+    if (!*at)
+        queue->end = at;
+}
+
+static void stop_waiting(struct flight *f)
+{
+    struct pump *pump = f->pump;
+    unqueue(f->len <= SMALL ? &pump->small : &pump->bulk, f);
+    pump->waiting_bytes -= f->len;
+    pump->counters.waiting--;
+}
+
+static void drop(struct flight *f)
+{
+    struct flight **at = bucket(f->pump, f->unique);
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
+    if (f->state == WAITING)
+        stop_waiting(f);
+    else
+        f->pump->counters.sent--;
+    timer_cancel(f->grace);
+    free(f->message);
+    free(f);
+}
+
+static void answer(struct pump *pump, uint64_t unique, int error)
+{
+    struct fuse_out_header out = {.len = sizeof out, .error = error, .unique = unique};
+    struct iovec iov = {&out, sizeof out};
+    if (error && error != -ENODATA && error != -ENOENT)
+        pump->counters.errors++;
+    pump->ops->to_kernel(pump->data, &iov, 1);
+}
+
+/* ---- to the guest ---- */
+
+static void send_message(struct pump *pump, const void *message, size_t len)
+{
+    struct iovec iov = {(void *)(uintptr_t)message, len};
+    channel_send(pump->channel, &iov, 1);
+}
+
+static bool channel_has_room(const struct pump *pump)
+{
+    return pump->ready && channel_queued(pump->channel) <= CHANNEL_LOW_WATER;
+}
+
+static uint64_t next_own_unique(struct pump *pump)
+{
+    return OWN_UNIQUE | (pump->own_unique += 2);
+}
+
+static void send_forget(void *data, uint64_t guest_id, uint64_t count)
+{
+    struct pump *pump = data;
+    struct {
+        struct fuse_in_header header;
+        struct fuse_forget_in forget;
+    } message = {{.len = sizeof message, .opcode = FUSE_FORGET, .unique = next_own_unique(pump), .nodeid = guest_id},
+                 {.nlookup = count}};
+    if (pump->ready)
+        send_message(pump, &message, sizeof message);
+}
+
+static void send_release(void *data, const struct wire_op *op, uint64_t guest_id, uint64_t handle)
+{
+    struct pump *pump = data;
+    struct {
+        struct fuse_in_header header;
+        struct fuse_release_in release;
+    } message = {{.len = sizeof message,
+                  .opcode = op->opcode == FUSE_OPENDIR ? FUSE_RELEASEDIR : FUSE_RELEASE,
+                  .unique = next_own_unique(pump),
+                  .nodeid = guest_id},
+                 {.fh = handle}};
+    if (pump->ready)
+        send_message(pump, &message, sizeof message);
+}
+
+static const struct hostview_refunds refunds = {.forget = send_forget, .release = send_release};
+
+/* Keeps of a message what its reply is understood by; the data of a WRITE is not needed again. */
+static void sent(struct flight *f)
+{
+    f->state = SENT;
+    f->pump->counters.sent++;
+    if (f->len > KEEP && f->op->opcode != FUSE_SYMLINK) {
+        uint8_t *shorter = realloc(f->message, KEEP);
+        if (shorter)
+            f->message = shorter;
+    }
+}
+
+static void send_waiting(struct pump *pump)
+{
+    while (channel_has_room(pump)) {
+        struct flight *f = pump->small.first ? pump->small.first : pump->bulk.first;
+        if (!f)
+            return;
+        stop_waiting(f);
+        send_message(pump, f->message, f->len);
+        sent(f);
+    }
+}
+
+static struct flight *new_flight(struct pump *pump, const struct wire_op *op, const uint8_t *message, size_t len)
+{
+    struct flight *f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    struct fuse_in_header header;
+    memcpy(&header, message, sizeof header);
+    *f = (struct flight){.pump = pump, .unique = header.unique, .op = op, .len = len,
+                         .limit = wire_reply_limit(op, message, len)};
+    return f;
+}
+
+static void keep(struct flight *f, const uint8_t *message, size_t len)
+{
+    struct flight **at = bucket(f->pump, f->unique);
+    memcpy(f->message, message, len);
+    f->next = *at;
+    *at = f;
+}
+
+/* Sends the request now, or puts it in the queue. */
+static int take(struct pump *pump, const struct wire_op *op, const uint8_t *message, size_t len)
+{
+    bool now = channel_has_room(pump) && (len > SMALL ? !pump->bulk.first : !pump->small.first);
+    size_t kept = now && len > KEEP && op->opcode != FUSE_SYMLINK ? KEEP : len;
+    if (!now && pump->waiting_bytes + len > MAX_WAITING_BYTES)
+        return -ENOMEM;
+    struct flight *f = new_flight(pump, op, message, len);
+    if (f)
+        f->message = malloc(kept);
+    if (!f || !f->message) {
+        free(f);
+        return -ENOMEM;
+    }
+    keep(f, message, kept);
+    if (now) {
+        send_message(pump, message, len);
+        f->state = SENT;
+        pump->counters.sent++;
+        return 0;
+    }
+    struct queue *queue = len <= SMALL ? &pump->small : &pump->bulk;
+    *queue->end = f;
+    queue->end = &f->next_queue;
+    pump->waiting_bytes += len;
+    pump->counters.waiting++;
+    return 0;
+}
+
+void pump_request(struct pump *pump, uint8_t *message, size_t len)
+{
+    struct fuse_in_header header;
+    memcpy(&header, message, sizeof header);
+    const struct wire_op *op = wire_op_find(header.opcode);
+    pump->counters.requests++;
+    int rc = -ENOSYS;
+    if (pump->gone)
+        rc = -ENOTCONN;
+    else if (op)
+        rc = hostview_request(pump->view, op, message, len);
+    if (rc > 0)
+        rc = take(pump, op, message, len);
+    else if (rc == 0)
+        answer(pump, header.unique, 0);
+    if (rc < 0)
+        answer(pump, header.unique, rc);
+}
+
+void pump_forget(struct pump *pump, uint64_t nodeid, uint64_t count)
+{
+    uint64_t id = hostview_forget(pump->view, nodeid, &count);
+    if (id && !pump->gone)
+        send_forget(pump, id, count);
+}
+
+/* ---- interrupts ---- */
+
+static void grace_over(void *data)
+{
+    struct flight *f = data;
+    f->grace = NULL;
+    f->state = GIVEN_UP;
+    f->pump->counters.interrupted++;
+    answer(f->pump, f->unique, -EINTR);
+}
+
+bool pump_interrupt(struct pump *pump, uint64_t unique)
+{
+    struct flight *f = find(pump, unique);
+    if (!f || f->state == GIVEN_UP)
+        return f != NULL;
+    if (f->state == WAITING) {
+        drop(f);
+        pump->counters.interrupted++;
+        answer(pump, unique, -EINTR);
+        return true;
+    }
+    struct {
+        struct fuse_in_header header;
+        struct fuse_interrupt_in in;
+    } message = {{.len = sizeof message, .opcode = FUSE_INTERRUPT, .unique = unique | 1}, {.unique = unique}};
+    send_message(pump, &message, sizeof message);
+    if (!f->grace)
+        f->grace = loop_timer(pump->loop, PUMP_GRACE_MS, grace_over, f);
+    return true;
+}
+
+/* ---- from the guest ---- */
+
+static void fail_all(struct pump *pump)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (pump->flights[i]) {
+            struct flight *f = pump->flights[i];
+            uint64_t unique = f->unique;
+            bool waited_for = f->state != GIVEN_UP;
+            drop(f);
+            if (waited_for)
+                answer(pump, unique, -ENOTCONN);
+        }
+    }
+}
+
+void pump_disconnect(struct pump *pump)
+{
+    if (pump->gone)
+        return;
+    pump->gone = true;
+    pump->ready = false;
+    channel_free(pump->channel);
+    pump->channel = NULL;
+    fail_all(pump);
+}
+
+static void break_off(struct pump *pump, const char *why)
+{
+    pump_disconnect(pump);
+    pump->ops->closed(pump->data, why);
+}
+
+static void handle_reply(struct pump *pump, struct flight *f, uint8_t *reply, size_t len)
+{
+    if (f->state == GIVEN_UP) {
+        hostview_give_back(f->op, f->message, reply, len, &refunds, pump);
+        drop(f);
+        return;
+    }
+    uint8_t *guests = reply;
+    struct fuse_out_header out;
+    memcpy(&out, reply, sizeof out);
+    pump->counters.replies++;
+    int rc = hostview_reply(pump->view, f->op, f->message, &reply, &len);
+    if (rc < 0) {
+        hostview_give_back(f->op, f->message, guests, len, &refunds, pump);
+        answer(pump, f->unique, rc);
+        drop(f);
+        return;
+    }
+    if (out.error && out.error != -ENOENT && out.error != -ENODATA)
+        pump->counters.errors++;
+    struct iovec iov = {reply, len};
+    if (pump->ops->to_kernel(pump->data, &iov, 1) == -ENOENT) {
+        /* Aborted in the kernel: it has not taken the references. Ids are the host's by now; the mask makes them the
+         * guest's again. */
+        if (f->op->entry_offset && !out.error) {
+            struct fuse_entry_out entry;
+            memcpy(&entry, reply + f->op->entry_offset, sizeof entry);
+            entry.nodeid &= HOSTVIEW_GUEST_ID_MASK;
+            memcpy(reply + f->op->entry_offset, &entry, sizeof entry);
+            hostview_unrecord(pump->view, entry.nodeid, 1);
+        }
+        if (f->op->entry_offset || f->op->open_offset)
+            hostview_give_back(f->op, f->message, reply, len, &refunds, pump);
+    }
+    drop(f);
+}
+
+static void handle_init_reply(struct pump *pump, const uint8_t *reply, size_t len)
+{
+    struct fuse_out_header out;
+    struct fuse_init_out init = {0};
+    memcpy(&out, reply, sizeof out);
+    size_t body = len - sizeof out;
+    memcpy(&init, reply + sizeof out, body < sizeof init ? body : sizeof init);
+    if (out.error || body < FUSE_COMPAT_22_INIT_OUT_SIZE || init.major != FUSE_KERNEL_VERSION || init.minor < 31 ||
+        init.max_write < 4096) {
+        break_off(pump, "the guest's file server answered the greeting with nonsense");
+        return;
+    }
+    pump->ready = true;
+    send_waiting(pump);
+}
+
+static void handle_message(void *data, uint8_t *message, size_t len)
+{
+    struct pump *pump = data;
+    struct fuse_out_header out;
+    memcpy(&out, message, sizeof out);
+    if (out.unique == 0) {
+        if (hostview_notification(pump->view, message, len) == 0)
+            pump->ops->notify_kernel(pump->data, message, len);
+        else
+            break_off(pump, "the guest's file server sent a forged notification");
+        return;
+    }
+    if (out.unique & OWN_UNIQUE) {
+        if (!pump->ready)
+            handle_init_reply(pump, message, len);
+        return;
+    }
+    /* The answer to an INTERRUPT (its unique is odd) says nothing. */
+    struct flight *f = out.unique & 1 ? NULL : find(pump, out.unique);
+    if (!f && (out.unique & 1))
+        return;
+    if (!f || f->state == WAITING || wire_reply_check(f->op, f->limit, message, len) < 0) {
+        break_off(pump, "the guest's file server sent a reply that no request asked for");
+        return;
+    }
+    handle_reply(pump, f, message, len);
+}
+
+static void handle_writable(void *data)
+{
+    send_waiting(data);
+}
+
+static void handle_closed(void *data, int code)
+{
+    struct pump *pump = data;
+    break_off(pump, code ? strerror(code) : "the guest's file server is gone");
+}
+
+static void send_init(struct pump *pump)
+{
+    struct {
+        struct fuse_in_header header;
+        struct fuse_init_in in;
+    } message = {{.len = sizeof message, .opcode = FUSE_INIT, .unique = next_own_unique(pump)},
+                 {.major = FUSE_KERNEL_VERSION,
+                  .minor = FUSE_KERNEL_MINOR_VERSION,
+                  .max_readahead = WIRE_IO_LIMIT,
+                  .flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |
+                           FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS |
+                           FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES}};
+    send_message(pump, &message, sizeof message);
+}
+
+int pump_connect(struct pump *pump, int fd)
+{
+    static const struct channel_ops channel_ops = {
+        .message = handle_message, .writable = handle_writable, .closed = handle_closed};
+    if (pump->channel) {
+        int rc = hostview_new_epoch(pump->view);
+        if (rc < 0)
+            return rc;
+        channel_free(pump->channel);
+        fail_all(pump);
+    }
+    pump->gone = pump->ready = false;
+    pump->channel = channel_new(pump->loop, fd, sizeof(struct fuse_out_header), WIRE_FRAME_LIMIT, false, &channel_ops,
+                                pump);
+    if (!pump->channel)
+        return -errno;
+    send_init(pump);
+    return 0;
+}
+
+void pump_free(struct pump *pump)
+{
+    if (!pump)
+        return;
+    pump_disconnect(pump);
+    hostview_free(pump->view);
+    free(pump);
+}

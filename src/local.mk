@@ -25,15 +25,40 @@ src_libhost_a_SOURCES = \
 	src/shquote.c src/shquote.h \
 	src/terminal.c src/terminal.h
 
-# The command line. Not in bin_PROGRAMS until every verb of src/verbs.h is there.
-EXTRA_PROGRAMS += gondolin
+# One sandbox: its machine, mount, jobs and control files.
+noinst_LIBRARIES += src/libsupervisor.a
+src_libsupervisor_a_SOURCES = \
+	src/agent_link.c src/agent_link.h \
+	src/ctl_verbs.c src/ctl_verbs.h \
+	src/follow.c src/follow.h \
+	src/job.h src/jobs.c src/jobs_internal.h \
+	src/job_dir.c \
+	src/job_files.c \
+	src/job_input.c \
+	src/job_run.c \
+	src/job_values.c \
+	src/keeper.c src/keeper.h \
+	src/outstream.c src/outstream.h \
+	src/supervisor.c src/supervisor.h src/supervisor_internal.h \
+	src/supervisor_files.c
+
+pkglibexec_PROGRAMS += gondolin-keeper
+gondolin_keeper_SOURCES = src/keeper_main.c
+gondolin_keeper_LDADD = src/libhost.a images/libimages.a src/libcommon.a $(ARCHIVE_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS)
+
+bin_PROGRAMS += gondolin
 gondolin_SOURCES = \
 	src/main.c src/verbs.h \
 	src/verb_attach.c \
+	src/verb_build.c \
+	src/verb_doctor.c \
 	src/verb_exec.c \
+	src/verb_image.c \
 	src/verb_list.c \
+	src/verb_mount.c \
 	src/verb_run.c \
 	src/verb_shell.c \
 	src/verb_status.c \
 	src/verb_umount.c
-gondolin_LDADD = src/libhost.a src/libcommon.a $(JSON_LIBS)
+gondolin_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a vmm/libvmm.a images/libimages.a src/libhost.a \
+	src/libcommon.a $(FUSE_LIBS) $(GUESTFS_LIBS) $(ARCHIVE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS) -lpthread

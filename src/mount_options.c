@@ -19,6 +19,8 @@ void mount_options_table(struct mount_options *to, struct option_spec table[MOUN
         {"cpus", 'c', "N", "virtual processors", NULL, OPTION_UNSIGNED, &to->cpus},
         {"owner", 0, "WHO", "whose the guest's files look", owners, OPTION_STRING, &to->owner},
         {"exec", 0, NULL, "let programs under root/ be run on the host", NULL, OPTION_FLAG, &to->exec},
+        {"allow-other", 0, NULL, "let other users of the host in, as the files' modes say", NULL, OPTION_FLAG,
+         &to->allow_other},
         {"root-mode", 0, "MODE", "what becomes of writes to the root disk", root_modes, OPTION_STRING, &to->root_mode},
         {"root-disk", 0, "FILE", "boot this disk instead of the image's and write to it", NULL, OPTION_STRING,
          &to->root_disk},

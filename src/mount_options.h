@@ -16,7 +16,7 @@ struct mount_options {
     const char *owner;
     unsigned cpus;
     uint64_t memory;
-    bool exec;
+    bool exec, allow_other;
 };
 
 enum { MOUNT_OPTIONS_TABLE = 16 };

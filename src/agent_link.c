@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/agent_link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "src/channel.h"
+
+enum { JSON_DEPTH = 8, ENTROPY_BYTES = 32 };
+
+struct agent_link {
+    struct channel *channel;
+    const struct agent_link_ops *ops;
+    void *data;
+    bool greeted, ready, closed;
+};
+
+struct json_object *agent_link_parse(const uint8_t *payload, size_t len)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
+    if (!tokener)
+        return NULL;
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+    struct json_object *object = json_tokener_parse_ex(tokener, (const char *)payload, (int)len);
+    bool whole = json_tokener_get_error(tokener) == json_tokener_success &&
+                 json_tokener_get_parse_end(tokener) == len && json_object_is_type(object, json_type_object);
+    json_tokener_free(tokener);
+    if (!whole) {
+        json_object_put(object);
+        return NULL;
+    }
+    return object;
+}
+
+static void close_link(struct agent_link *link, const char *why)
+{
+    if (link->closed)
+        return;
+    link->closed = true;
+    link->ready = false;
+    link->ops->closed(link->data, why);
+}
+
+bool agent_link_send(struct agent_link *link, enum ctl_type type, uint16_t flags, uint32_t id, const void *payload,
+                     size_t len)
+{
+    if (link->closed || len > CTL_MAX_PAYLOAD)
+        return false;
+    struct ctl_header header;
+    ctl_header_init(&header, type, flags, id, len);
+    struct iovec iov[2] = {{&header, sizeof header}, {(void *)(uintptr_t)payload, len}};
+    return channel_send(link->channel, iov, len ? 2 : 1) == 0;
+}
+
+bool agent_link_send_json(struct agent_link *link, enum ctl_type type, uint32_t id, struct json_object *object)
+{
+    size_t len;
+    const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &len);
+    bool ok = text && agent_link_send(link, type, 0, id, text, len);
+    json_object_put(object);
+    return ok;
+}
+
+static void add_entropy(struct json_object *config)
+{
+    uint8_t bytes[ENTROPY_BYTES];
+    char hex[2 * ENTROPY_BYTES + 1];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    json_object_object_add(config, "entropy", json_object_new_string(hex));
+}
+
+static void handle_hello(struct agent_link *link, const uint8_t *payload, size_t len)
+{
+    struct json_object *hello = agent_link_parse(payload, len), *version;
+    if (link->greeted || !hello || !json_object_object_get_ex(hello, "version", &version)) {
+        close_link(link, "the guest agent sent a malformed greeting");
+    } else if (json_object_get_int(version) != CTL_VERSION) {
+        char why[128];
+        snprintf(why, sizeof why, "the guest agent speaks protocol %d, this gondolin speaks %d; rebuild the image",
+                 json_object_get_int(version), CTL_VERSION);
+        close_link(link, why);
+    } else {
+        link->greeted = true;
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        struct json_object *config = json_object_new_object();
+        json_object_object_add(config, "version", json_object_new_int(CTL_VERSION));
+        json_object_object_add(config, "realtime_ns",
+                               json_object_new_int64(now.tv_sec * INT64_C(1000000000) + now.tv_nsec));
+        add_entropy(config);
+        link->ops->hello(link->data, hello, config);
+        agent_link_send_json(link, CTL_CONFIG, 0, config);
+    }
+    json_object_put(hello);
+}
+
+static void handle_log(struct agent_link *link, const uint8_t *payload, size_t len)
+{
+    char line[1025];
+    if (len >= sizeof line)
+        len = sizeof line - 1;
+    for (size_t i = 0; i < len; i++)
+        line[i] = payload[i] < ' ' || payload[i] == 0x7f ? '?' : (char)payload[i];
+    line[len] = '\0';
+    link->ops->log_line(link->data, line);
+}
+
+static void handle_frame(void *data, uint8_t *msg, size_t len)
+{
+    struct agent_link *link = data;
+    struct ctl_header header;
+    memcpy(&header, msg, sizeof header);
+    const uint8_t *payload = msg + sizeof header;
+    len -= sizeof header;
+    if (link->closed)
+        return;
+    if (!link->greeted && header.type != CTL_HELLO) {
+        close_link(link, "the guest agent did not greet first");
+        return;
+    }
+    switch (header.type) {
+    case CTL_HELLO:
+        handle_hello(link, payload, len);
+        break;
+    case CTL_READY:
+        if (!link->ready) {
+            link->ready = true;
+            link->ops->ready(link->data);
+        }
+        break;
+    case CTL_LOG:
+        handle_log(link, payload, len);
+        break;
+    case CTL_GOODBYE:
+        link->ops->goodbye(link->data);
+        break;
+    case CTL_PING:
+        agent_link_send(link, CTL_PONG, 0, header.id, payload, len);
+        break;
+    case CTL_PONG:
+        break;
+    default:
+        if (header.type < CTL_JOB_START || header.type > CTL_JOB_CLOSE ||
+            link->ops->job_frame(link->data, &header, payload, len) < 0) {
+            char why[96];
+            snprintf(why, sizeof why, "the guest agent sent an impossible frame (type %u, %zu bytes)", header.type, len);
+            close_link(link, why);
+        }
+    }
+}
+
+static void handle_close(void *data, int code)
+{
+    char why[128];
+    snprintf(why, sizeof why, "the connection to the guest agent ended%s%s", code ? ": " : "",
+             code ? strerror(code) : "");
+    close_link(data, why);
+}
+
+struct agent_link *agent_link_new(struct loop *loop, int fd, const struct agent_link_ops *ops, void *data)
+{
+    static const struct channel_ops channel_ops = {.message = handle_frame, .closed = handle_close};
+    struct agent_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return NULL;
+    link->ops = ops;
+    link->data = data;
+    link->channel = channel_new(loop, fd, sizeof(struct ctl_header), CTL_MAX_FRAME, false, &channel_ops, link);
+    if (!link->channel) {
+        free(link);
+        return NULL;
+    }
+    return link;
+}
+
+void agent_link_free(struct agent_link *link)
+{
+    if (!link)
+        return;
+    link->closed = true;
+    channel_free(link->channel);
+    free(link);
+}
+
+bool agent_link_ready(const struct agent_link *link)
+{
+    return link && link->ready;
+}

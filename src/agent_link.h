@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The supervisor's end of the port gondolin.ctl: the greeting, liveness, and frames to and from the guest's agent.
+ * Everything received is untrusted; an impossible frame ends the link with a reason. */
+#ifndef GONDOLIN_SRC_AGENT_LINK_H
+#define GONDOLIN_SRC_AGENT_LINK_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/loop.h"
+#include "src/proto.h"
+
+struct agent_link;
+
+struct agent_link_ops {
+    /* HELLO has been checked; fill what CONFIG adds to clock and entropy ("hostname", "env", ...). `hello` is borrowed. */
+    void (*hello)(void *data, struct json_object *hello, struct json_object *config);
+    void (*ready)(void *data);
+    /* A frame about a job (types 16 to 31). 0, or -errno when it is impossible (ends the link). */
+    int (*job_frame)(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len);
+    void (*log_line)(void *data, const char *line);
+    void (*goodbye)(void *data);
+    /* The link is over: `why` is a sentence. Called once. */
+    void (*closed)(void *data, const char *why);
+};
+
+/* Takes ownership of fd. NULL with errno. */
+struct agent_link *agent_link_new(struct loop *loop, int fd, const struct agent_link_ops *ops, void *data);
+void agent_link_free(struct agent_link *link);
+
+/* Sends one frame; false when the link has ended or memory is short. */
+bool agent_link_send(struct agent_link *link, enum ctl_type type, uint16_t flags, uint32_t id, const void *payload,
+                     size_t len);
+/* Sends a JSON frame; takes ownership of `object`. False also when the text exceeds a frame. */
+bool agent_link_send_json(struct agent_link *link, enum ctl_type type, uint32_t id, struct json_object *object);
+
+bool agent_link_ready(const struct agent_link *link);
+
+/* Parses a payload as a JSON object: bounded depth, nothing behind it. NULL when it is not one. Owned by the caller. */
+struct json_object *agent_link_parse(const uint8_t *payload, size_t len);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/follow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+    struct reader *next;
+    struct control_handle *handle;
+    struct control_request *parked;
+    size_t parked_size;
+    uint64_t position;
+};
+
+struct follow {
+    size_t capacity;
+    bool from_now;
+    const char *lost;
+    uint64_t total;
+    struct reader *readers;
+    char ring[];
+};
+
+struct follow *follow_new(size_t capacity, bool from_now, const char *lost)
+{
+    struct follow *f = calloc(1, sizeof *f + capacity);
+    if (!f)
+        return NULL;
+    f->capacity = capacity;
+    f->from_now = from_now;
+    f->lost = lost;
+    return f;
+}
+
+static uint64_t oldest(const struct follow *f)
+{
+    return f->total > f->capacity ? f->total - f->capacity : 0;
+}
+
+static void copy_out(const struct follow *f, uint64_t from, char *out, size_t len)
+{
+    size_t at = (size_t)(from % f->capacity);
+    size_t first = f->capacity - at < len ? f->capacity - at : len;
+    memcpy(out, f->ring + at, first);
+    memcpy(out + first, f->ring, len - first);
+}
+
+static char byte_at(const struct follow *f, uint64_t position)
+{
+    return f->ring[position % f->capacity];
+}
+
+/* A reader that was overtaken: forward to the next whole line; returns the bytes it has missed. */
+static uint64_t catch_up(const struct follow *f, struct reader *r)
+{
+    uint64_t before = r->position;
+    if (before >= oldest(f))
+        return 0;
+    r->position = oldest(f);
+    while (r->position < f->total && byte_at(f, r->position) != '\n')
+        r->position++;
+    if (r->position < f->total)
+        r->position++;
+    return r->position - before;
+}
+
+static bool serve(struct follow *f, struct reader *r, size_t size, struct control_request *request)
+{
+    char line[160];
+    uint64_t missed = catch_up(f, r);
+    if (missed) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        int n = snprintf(line, sizeof line, f->lost, (unsigned long long)missed);
+#pragma GCC diagnostic pop
+        control_reply_data(request, line, (size_t)n < size ? (size_t)n : size);
+        return true;
+    }
+    uint64_t have = f->total - r->position;
+    if (!have)
+        return false;
+    size_t len = have < size ? (size_t)have : size;
+    char *copy = malloc(len);
+    if (!copy) {
+        control_reply_error(request, ENOMEM, "out of memory");
+        return true;
+    }
+    copy_out(f, r->position, copy, len);
+    r->position += len;
+    control_reply_data(request, copy, len);
+    free(copy);
+    return true;
+}
+
+void follow_add(struct follow *f, const void *bytes, size_t len)
+{
+    const char *from = bytes;
+    for (size_t i = 0; i < len;) {
+        size_t at = (size_t)((f->total + i) % f->capacity);
+        size_t piece = f->capacity - at < len - i ? f->capacity - at : len - i;
+        memcpy(f->ring + at, from + i, piece);
+        i += piece;
+    }
+    f->total += len;
+    for (struct reader *r = f->readers; r; r = r->next) {
+        struct control_request *parked = r->parked;
+        if (parked) {
+            r->parked = NULL;
+            if (!serve(f, r, r->parked_size, parked))
+                r->parked = parked;
+        }
+        control_notify(r->handle);
+    }
+}
+
+size_t follow_tail(const struct follow *f, char *out, size_t size)
+{
+    uint64_t kept = f->total - oldest(f);
+    size_t len = kept < size ? (size_t)kept : size;
+    copy_out(f, f->total - len, out, len);
+    return len;
+}
+
+void follow_free(struct follow *f)
+{
+    if (!f)
+        return;
+    while (f->readers) {
+        struct reader *r = f->readers;
+        f->readers = r->next;
+        if (r->parked)
+            control_reply_data(r->parked, NULL, 0);
+        control_handle_set_state(r->handle, NULL);
+        free(r);
+    }
+    free(f);
+}
+
+int follow_open(struct follow *f, struct control_handle *handle)
+{
+    if ((control_handle_flags(handle) & O_ACCMODE) == O_WRONLY)
+        return 0;
+    struct reader *r = calloc(1, sizeof *r);
+    if (!r)
+        return ENOMEM;
+    *r = (struct reader){.next = f->readers, .handle = handle, .position = f->from_now ? f->total : oldest(f)};
+    f->readers = r;
+    control_handle_set_state(handle, r);
+    return 0;
+}
+
+void follow_release(struct follow *f, struct control_handle *handle)
+{
+    for (struct reader **at = &f->readers; *at; at = &(*at)->next) {
+        if ((*at)->handle == handle) {
+            struct reader *r = *at;
+            *at = r->next;
+            free(r);
+            return;
+        }
+    }
+}
+
+static void interrupted(struct control_request *request, void *data)
+{
+    struct reader *r = data;
+    r->parked = NULL;
+    control_reply_error(request, EINTR, "interrupted");
+}
+
+void follow_read(struct follow *f, struct control_handle *handle, size_t size, struct control_request *request)
+{
+    struct reader *r = control_handle_state(handle);
+    if (!r)
+        control_reply_data(request, NULL, 0);
+    else if (serve(f, r, size, request))
+        return;
+    else if (control_handle_flags(handle) & O_NONBLOCK)
+        control_reply_error(request, EAGAIN, "nothing new");
+    else if (r->parked)
+        control_reply_error(request, EBUSY, "another read of this descriptor is waiting");
+    else {
+        r->parked = request;
+        r->parked_size = size;
+        control_request_on_interrupt(request, interrupted, r);
+    }
+}
+
+unsigned follow_poll(struct follow *f, struct control_handle *handle)
+{
+    const struct reader *r = control_handle_state(handle);
+    return r && r->position == f->total ? POLLOUT : POLLIN | POLLOUT;
+}

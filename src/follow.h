@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text that grows and is followed by any number of readers, each at its own place: console, log, events. Only the last
+ * `capacity` bytes are kept; a reader that falls behind further is told how much it has missed and goes on at the next
+ * whole line. */
+#ifndef GONDOLIN_SRC_FOLLOW_H
+#define GONDOLIN_SRC_FOLLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/control.h"
+
+struct follow;
+
+/* With `from_now` a reader sees what is added after its open; otherwise all that is kept first. `lost` is a printf format
+ * with one %llu (bytes missed) for the line a late reader gets; the string must live as long. NULL on ENOMEM. */
+struct follow *follow_new(size_t capacity, bool from_now, const char *lost);
+/* Ends parked reads with end of file. */
+void follow_free(struct follow *follow);
+void follow_add(struct follow *follow, const void *bytes, size_t len);
+/* Copies the last `size` bytes or fewer (no NUL); returns how many. */
+size_t follow_tail(const struct follow *follow, char *out, size_t size);
+
+/* For control_ops: the handle's state is used. open: 0 or ENOMEM. */
+int follow_open(struct follow *follow, struct control_handle *handle);
+void follow_release(struct follow *follow, struct control_handle *handle);
+void follow_read(struct follow *follow, struct control_handle *handle, size_t size, struct control_request *request);
+unsigned follow_poll(struct follow *follow, struct control_handle *handle);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table behind src/job.h, for src/jobs.c and src/job_run.c. */
+#ifndef GONDOLIN_SRC_JOBS_INTERNAL_H
+#define GONDOLIN_SRC_JOBS_INTERNAL_H
+
+#include "src/job.h"
+
+enum { JOBS_MAX = 1024, JOBS_KEEP_FINISHED_RUNS = 32 };
+
+struct jobs {
+    struct control *control;
+    struct agent_link *link;
+    const char *spool_dir;
+    const struct jobs_events *events;
+    void *events_data;
+    struct job *first; /* newest first */
+    unsigned count;
+    uint32_t last_id;
+    struct control_node *dir;
+    char *last; /* name of the newest job that was started */
+};
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/outstream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "src/proto.h"
+
+enum { KEEP_IN_MEMORY = 256 * 1024, MAX_READ = 128 * 1024 };
+#define KEEP_AT_MOST (UINT64_C(1) << 30) /* then the job waits, like one whose output nobody reads */
+
+struct reader {
+    struct reader *next;
+    struct control_handle *handle;
+    struct control_request *parked;
+    size_t parked_size;
+    uint64_t position;
+};
+
+struct outstream {
+    bool keep, ended;
+    const char *spool_dir;
+    void (*credit)(void *data, uint32_t n);
+    void *data;
+    uint8_t *buffer; /* bytes [start, total) of the stream, unless they are in the spool */
+    size_t capacity;
+    uint64_t start, total;
+    uint64_t credited; /* kept streams: total bytes the guest may have sent */
+    int spool_fd;
+    struct reader *readers;
+};
+
+struct outstream *outstream_new(bool keep, const char *spool_dir, void (*credit)(void *data, uint32_t n), void *data)
+{
+    struct outstream *s = calloc(1, sizeof *s);
+    if (s)
+        *s = (struct outstream){.keep = keep, .spool_dir = spool_dir, .credit = credit, .data = data,
+                                .credited = CTL_STREAM_WINDOW, .spool_fd = -1};
+    return s;
+}
+
+void outstream_free(struct outstream *s)
+{
+    if (!s)
+        return;
+    while (s->readers) {
+        struct reader *r = s->readers;
+        s->readers = r->next;
+        if (r->parked)
+            control_reply_error(r->parked, ESTALE, "the job has been removed");
+        control_handle_set_state(r->handle, NULL);
+        free(r);
+    }
+    if (s->spool_fd >= 0)
+        close(s->spool_fd);
+    free(s->buffer);
+    free(s);
+}
+
+/* An unlinked file where the job's output goes that is too long for memory. */
+static int open_spool(const struct outstream *s)
+{
+    int fd = open(s->spool_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
+        fd = memfd_create("gondolin-output", MFD_CLOEXEC);
+    return fd;
+}
+
+static int spool(struct outstream *s, const uint8_t *bytes, size_t len)
+{
+    uint64_t at = s->total;
+    while (len) {
+        ssize_t n = pwrite(s->spool_fd, bytes, len, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        bytes += n;
+        len -= (size_t)n;
+        at += (uint64_t)n;
+    }
+    return 0;
+}
+
+static int move_to_spool(struct outstream *s)
+{
+    s->spool_fd = open_spool(s);
+    if (s->spool_fd < 0)
+        return -errno;
+    uint64_t total = s->total;
+    s->total = 0;
+    int rc = spool(s, s->buffer, (size_t)total);
+    s->total = total;
+    free(s->buffer);
+    s->buffer = NULL;
+    s->capacity = 0;
+    return rc;
+}
+
+static int store_in_memory(struct outstream *s, const uint8_t *bytes, size_t len)
+{
+    size_t held = (size_t)(s->total - s->start);
+    if (held + len > s->capacity) {
+        size_t capacity = s->capacity ? s->capacity : 4096;
+        while (capacity < held + len)
+            capacity *= 2;
+        uint8_t *grown = realloc(s->buffer, capacity);
+        if (!grown)
+            return -ENOMEM;
+        s->buffer = grown;
+        s->capacity = capacity;
+    }
+    memcpy(s->buffer + held, bytes, len);
+    return 0;
+}
+
+static uint64_t available(const struct outstream *s, const struct reader *r)
+{
+    uint64_t from = s->keep ? r->position : s->start;
+    return s->total - from;
+}
+
+int64_t outstream_copy(struct outstream *s, uint64_t offset, void *out, size_t size)
+{
+    if (offset >= s->total)
+        return 0;
+    if (s->total - offset < size)
+        size = (size_t)(s->total - offset);
+    if (s->spool_fd >= 0) {
+        ssize_t n = pread(s->spool_fd, out, size, (off_t)offset);
+        return n < 0 ? -errno : n;
+    }
+    memcpy(out, s->buffer + (offset - s->start), size);
+    return (int64_t)size;
+}
+
+static void consume(struct outstream *s, size_t len)
+{
+    memmove(s->buffer, s->buffer + len, (size_t)(s->total - s->start) - len);
+    s->start += len;
+    s->credit(s->data, (uint32_t)len);
+}
+
+/* Answers a read when there is something to answer; false: it has to wait. */
+static bool serve(struct outstream *s, struct reader *r, size_t size, struct control_request *request)
+{
+    uint64_t have = available(s, r);
+    if (!have && !s->ended)
+        return false;
+    uint8_t *copy = NULL;
+    size_t len = have < size ? (size_t)have : size;
+    if (len > MAX_READ)
+        len = MAX_READ;
+    int64_t n = 0;
+    if (len) {
+        copy = malloc(len);
+        n = copy ? outstream_copy(s, s->keep ? r->position : s->start, copy, len) : -ENOMEM;
+    }
+    if (n < 0) {
+        control_reply_error(request, (int)-n, "output: %s", strerror((int)-n));
+    } else {
+        r->position += (uint64_t)n;
+        control_reply_data(request, copy, (size_t)n);
+        if (!s->keep && n)
+            consume(s, (size_t)n);
+    }
+    free(copy);
+    return true;
+}
+
+static void wake_readers(struct outstream *s)
+{
+    for (struct reader *r = s->readers; r; r = r->next) {
+        struct control_request *parked = r->parked;
+        if (parked) {
+            r->parked = NULL;
+            if (!serve(s, r, r->parked_size, parked))
+                r->parked = parked;
+        }
+        control_notify(r->handle);
+    }
+}
+
+int outstream_append(struct outstream *s, const uint8_t *bytes, size_t len)
+{
+    if (s->ended || len > CTL_STREAM_WINDOW)
+        return -EPROTO;
+    int rc = 0;
+    if (!s->keep) {
+        if (s->total - s->start + len > CTL_STREAM_WINDOW)
+            return -EPROTO;
+        rc = store_in_memory(s, bytes, len);
+    } else {
+        if (s->total + len > s->credited)
+            return -EPROTO;
+        if (s->spool_fd < 0 && s->total + len > KEEP_IN_MEMORY)
+            rc = move_to_spool(s);
+        if (!rc)
+            rc = s->spool_fd >= 0 ? spool(s, bytes, len) : store_in_memory(s, bytes, len);
+    }
+    if (rc < 0)
+        return rc;
+    s->total += len;
+    if (s->keep && s->credited + len <= KEEP_AT_MOST) {
+        s->credited += len;
+        s->credit(s->data, (uint32_t)len);
+    }
+    wake_readers(s);
+    return 0;
+}
+
+void outstream_end(struct outstream *s)
+{
+    if (s->ended)
+        return;
+    s->ended = true;
+    wake_readers(s);
+}
+
+uint64_t outstream_total(const struct outstream *s)
+{
+    return s->total;
+}
+
+int outstream_open(struct outstream *s, struct control_handle *handle)
+{
+    if (!s->keep && s->readers)
+        return EBUSY;
+    struct reader *r = calloc(1, sizeof *r);
+    if (!r)
+        return ENOMEM;
+    r->handle = handle;
+    r->next = s->readers;
+    s->readers = r;
+    control_handle_set_state(handle, r);
+    return 0;
+}
+
+void outstream_release(struct outstream *s, struct control_handle *handle)
+{
+    for (struct reader **at = &s->readers; *at; at = &(*at)->next) {
+        if ((*at)->handle == handle) {
+            struct reader *r = *at;
+            *at = r->next;
+            if (r->parked)
+                control_reply_error(r->parked, EBADF, "closed");
+            free(r);
+            return;
+        }
+    }
+}
+
+static void interrupted(struct control_request *request, void *data)
+{
+    struct reader *r = data;
+    r->parked = NULL;
+    control_reply_error(request, EINTR, "interrupted");
+}
+
+void outstream_read(struct outstream *s, struct control_handle *handle, size_t size, struct control_request *request)
+{
+    struct reader *r = control_handle_state(handle);
+    if (!r)
+        control_reply_error(request, ESTALE, "the job has been removed");
+    else if (serve(s, r, size, request))
+        return;
+    else if (control_handle_flags(handle) & O_NONBLOCK)
+        control_reply_error(request, EAGAIN, "nothing to read yet");
+    else if (r->parked)
+        control_reply_error(request, EBUSY, "another read of this descriptor is waiting");
+    else {
+        r->parked = request;
+        r->parked_size = size;
+        control_request_on_interrupt(request, interrupted, r);
+    }
+}
+
+unsigned outstream_poll(struct outstream *s, struct control_handle *handle)
+{
+    struct reader *r = control_handle_state(handle);
+    if (!r)
+        return POLLERR;
+    unsigned ready = 0;
+    if (available(s, r))
+        ready |= POLLIN;
+    if (s->ended)
+        ready |= POLLIN | POLLHUP;
+    return ready;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gondolin mount: finds or builds the image, checks the mount point, and starts the supervisor: in the background unless
+ * -f is given, returning when the guest is ready. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "images/image.h"
+#include "src/cleanup.h"
+#include "src/mount_options.h"
+#include "src/mountpoint.h"
+#include "src/options.h"
+#include "src/progress.h"
+#include "src/supervisor.h"
+#include "src/verbs.h"
+
+/* The place to mount on. The directory is locked (flock) for as long as the sandbox lives: two mounts of one path at the
+ * same time would otherwise both find it free. */
+struct place {
+    char *path;
+    int fd;
+    bool made;
+};
+
+static int check_empty(int fd, const char *path, struct err *err)
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_closedir DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!dir)
+        return err_errno(err, errno, "mount: %s", path);
+    const struct dirent *entry;
+    while ((entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            return err_set(err, ENOTEMPTY, "mount: %s is not empty; use an empty directory", path);
+    return 0;
+}
+
+static int claim(struct place *place, struct err *err)
+{
+    if (mountpoint_is_gondolin(place->path))
+        return err_set(err, EBUSY, "mount: %s is mounted already; gondolin umount %s ends it", place->path, place->path);
+    place->fd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (place->fd < 0)
+        return err_errno(err, errno, "mount: %s", place->path);
+    if (flock(place->fd, LOCK_EX | LOCK_NB) < 0)
+        return err_set(err, EBUSY, "mount: %s: another gondolin is mounting here", place->path);
+    return check_empty(place->fd, place->path, err);
+}
+
+static int take_place(const char *argument, struct place *place, struct err *err)
+{
+    if (mkdir(argument, 0700) == 0)
+        place->made = true;
+    else if (errno != EEXIST)
+        return err_errno(err, errno, "mount: %s: cannot be made", argument);
+    place->path = realpath(argument, NULL);
+    if (!place->path)
+        return err_errno(err, errno, "mount: %s%s", argument,
+                         errno == ENOTCONN ? ": a dead mount is there; fusermount3 -u -z takes it away" : "");
+    return claim(place, err);
+}
+
+static void give_up_place(struct place *place)
+{
+    if (place->fd >= 0)
+        close(place->fd);
+    if (place->made && place->path)
+        rmdir(place->path);
+    free(place->path);
+}
+
+static int build_default(struct err *err)
+{
+    static const struct image_recipe recipe = {.source = "debian", .tag = IMAGE_DEFAULT_TAG};
+    fprintf(stderr, "gondolin: mount: there is no image yet; building the default one (Debian, a few minutes, once)\n");
+    struct progress *progress = progress_new(stderr, false);
+    int rc = image_build(&recipe, progress_report, progress, err);
+    progress_free(progress);
+    return rc;
+}
+
+static int open_image(const char *reference, struct image *image, struct err *err)
+{
+    int rc = image_open(reference ? reference : IMAGE_DEFAULT_TAG, false, image, err);
+    if (rc != -ENOENT || reference)
+        return rc;
+    rc = build_default(err);
+    return rc < 0 ? rc : image_open(IMAGE_DEFAULT_TAG, false, image, err);
+}
+
+/* What the waiting parent is told: 'R' and the id, or 'E' and a sentence. */
+struct announcer {
+    int fd;
+    bool foreground;
+    const char *mountpoint;
+};
+
+static void announce(const struct announcer *a, char kind, const char *text)
+{
+    if (a->fd < 0)
+        return;
+    dprintf(a->fd, "%c%s", kind, text);
+}
+
+static void ready(void *data, const char *id)
+{
+    struct announcer *a = data;
+    if (a->foreground) {
+        printf("%s %s\n", a->mountpoint, id);
+        fflush(stdout);
+        return;
+    }
+    announce(a, 'R', id);
+    close(a->fd);
+    a->fd = -1;
+}
+
+/* The daemon keeps nothing of the terminal it came from. */
+static void let_go_of_terminal(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd <= 2 && null >= 0; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+    if (chdir("/") < 0) {
+        /* then the working directory stays busy, nothing worse */
+    }
+}
+
+static int run_in_foreground(const struct supervisor_start *start)
+{
+    struct announcer a = {.fd = -1, .foreground = true, .mountpoint = start->mountpoint};
+    struct err err = {0};
+    return supervisor_run(start, ready, &a, &err) < 0 ? verb_failed("mount", &err) : 0;
+}
+
+static void run_daemon(const struct supervisor_start *start, int fd)
+{
+    struct announcer a = {.fd = fd, .mountpoint = start->mountpoint};
+    struct err err = {0};
+    setsid();
+    let_go_of_terminal();
+    int rc = supervisor_run(start, ready, &a, &err);
+    if (rc < 0 || a.fd >= 0)
+        announce(&a, 'E', rc < 0 ? err.text : "mount: ended before it was ready");
+    exit(rc < 0 ? EXIT_GONDOLIN : 0);
+}
+
+/* Reads what the daemon announces; with nothing announced it died. */
+static int wait_until_ready(int fd, pid_t daemon, const char *mountpoint)
+{
+    char text[1024];
+    size_t len = 0;
+    ssize_t n;
+    while (len < sizeof text - 1 && ((n = read(fd, text + len, sizeof text - 1 - len)) > 0 || (n < 0 && errno == EINTR)))
+        len += n > 0 ? (size_t)n : 0;
+    text[len] = '\0';
+    if (text[0] == 'R') {
+        printf("%s %s\n", mountpoint, text + 1);
+        return 0;
+    }
+    struct err err;
+    int status = 0;
+    waitpid(daemon, &status, 0);
+    if (text[0] == 'E')
+        err_set(&err, EIO, "%s", text + 1);
+    else
+        err_set(&err, EIO, "mount: %s: the supervisor died (%s %d)", mountpoint,
+                WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    return verb_failed("mount", &err);
+}
+
+static int run_in_background(const struct supervisor_start *start)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return verb_refused("mount", "pipe: %s", strerror(errno));
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        run_daemon(start, ends[1]);
+    }
+    close(ends[1]);
+    int code = pid < 0 ? verb_refused("mount", "fork: %s", strerror(errno))
+                       : wait_until_ready(ends[0], pid, start->mountpoint);
+    close(ends[0]);
+    return code;
+}
+
+int verb_mount(int argc, char **argv)
+{
+    bool foreground = false;
+    struct mount_options options = {0};
+    struct option_spec shared[MOUNT_OPTIONS_TABLE];
+    const struct option_spec own[] = {
+        {"foreground", 'f', NULL, "stay in the foreground until the sandbox ends", NULL, OPTION_FLAG, &foreground},
+        {0},
+    };
+    mount_options_table(&options, shared);
+    const struct usage usage = {
+        .verb = "mount",
+        .operands = "DIRECTORY",
+        .about = "Boots a sandbox and shows it as DIRECTORY, which must be empty or absent. Returns when the guest is\n"
+                 "ready and prints the mount point and the sandbox's id. README in the directory tells how to use it.",
+        .options = own,
+        .more = shared,
+        .min_operands = 1,
+        .max_operands = 1,
+    };
+    struct operands operands;
+    int code;
+    if (!options_parse(&usage, argc, argv, &operands, &code))
+        return code;
+    struct err err = {0};
+    struct image image = {0};
+    struct place place = {.fd = -1};
+    if (open_image(options.image, &image, &err) < 0)
+        return verb_failed("mount", &err);
+    if (take_place(operand_at(&operands, 0), &place, &err) < 0) {
+        code = verb_failed("mount", &err);
+    } else {
+        const struct supervisor_start start = {.options = &options, .mountpoint = place.path,
+                                               .made_mountpoint = place.made, .image = &image};
+        code = foreground ? run_in_foreground(&start) : run_in_background(&start);
+        place.made = place.made && code != 0;
+    }
+    give_up_place(&place);
+    image_close(&image);
+    return code;
+}

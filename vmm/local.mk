@@ -1,1 +1,15 @@
-# vmm/
+noinst_LIBRARIES += vmm/libvmm.a
+vmm_libvmm_a_SOURCES = \
+	vmm/accel.c vmm/accel.h \
+	vmm/argv.c vmm/argv.h \
+	vmm/backends.c vmm/vmm.h \
+	vmm/child.c vmm/child.h \
+	vmm/kvm_probe.c vmm/kvm_probe.h \
+	vmm/program.c vmm/program.h \
+	vmm/qemu.c vmm/qemu_internal.h \
+	vmm/qemu_args.c vmm/qemu_args.h \
+	vmm/qemu_check.c \
+	vmm/qemu_disk.c \
+	vmm/qmp.c vmm/qmp.h \
+	vmm/tail.c vmm/tail.h \
+	vmm/tsc.c

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "vmm/accel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "src/cleanup.h"
+#include "src/loop.h"
+#include "vmm/kvm_probe.h"
+
+enum { DEADLINE_MS = 200, KILL_GRACE_MS = 100 };
+
+static void explain(struct accel_verdict *v, const char *reason, const char *fix)
+{
+    snprintf(v->reason, sizeof v->reason, "%s", reason);
+    snprintf(v->fix, sizeof v->fix, "%s", fix);
+}
+
+static void explain_open(struct accel_verdict *v, int code)
+{
+    switch (code) {
+    case ENOENT:
+        explain(v, "/dev/kvm does not exist",
+                "switch virtualisation (VT-x, AMD-V) on in the firmware, or nested virtualisation in the hypervisor, "
+                "and load the module: modprobe kvm_intel or kvm_amd");
+        break;
+    case EACCES:
+    case EPERM:
+        explain(v, "/dev/kvm may not be opened by this user",
+                "join the group that owns it and log in again: sudo usermod -aG kvm $USER");
+        break;
+    default:
+        snprintf(v->reason, sizeof v->reason, "/dev/kvm cannot be opened: %s", strerror(code));
+        snprintf(v->fix, sizeof v->fix, "%s", code == ENODEV || code == ENXIO ? "load kvm_intel or kvm_amd" : "");
+    }
+}
+
+static void explain_report(struct accel_verdict *v, const struct kvm_probe_report *r)
+{
+    static const char *const failing[] = {
+        [KVM_PROBE_VM] = "make a virtual machine", [KVM_PROBE_MEMORY] = "give a virtual machine memory",
+        [KVM_PROBE_VCPU] = "make a virtual CPU",   [KVM_PROBE_RUN] = "run guest code",
+    };
+    switch (r->step) {
+    case KVM_PROBE_WORKS:
+        v->kvm = true;
+        explain(v, "/dev/kvm ran guest code", "");
+        break;
+    case KVM_PROBE_OPEN:
+        explain_open(v, r->code);
+        break;
+    case KVM_PROBE_VERSION:
+        snprintf(v->reason, sizeof v->reason, "/dev/kvm speaks version %d of its interface, not 12", r->code);
+        snprintf(v->fix, sizeof v->fix, "update the host's kernel");
+        break;
+    case KVM_PROBE_RESULT:
+        snprintf(v->reason, sizeof v->reason, "/dev/kvm ran guest code wrongly (exit reason %d)", r->code);
+        break;
+    case KVM_PROBE_UNSUPPORTED:
+        explain(v, "KVM cannot be tested on this architecture yet", "to use it all the same, set GONDOLIN_ACCEL=kvm");
+        break;
+    default:
+        snprintf(v->reason, sizeof v->reason, "/dev/kvm could not %s: %s", failing[r->step], strerror(r->code));
+        snprintf(v->fix, sizeof v->fix, "%s", r->code == EBUSY ? "end the other hypervisor that uses the CPU" : "");
+    }
+}
+
+/* In the child. The report fits a pipe's buffer, so the write cannot block. */
+static _Noreturn void probe_and_report(int fd)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct kvm_probe_report report = kvm_probe_run();
+    _exit(write(fd, &report, sizeof report) == sizeof report ? 0 : 1);
+}
+
+static bool readable_within(int fd, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t deadline = loop_now_ms() + (uint64_t)timeout_ms;
+    for (;;) {
+        uint64_t now = loop_now_ms();
+        int n = poll(&p, 1, now < deadline ? (int)(deadline - now) : 0);
+        if (n >= 0 || errno != EINTR)
+            return n > 0;
+    }
+}
+
+/* A child stuck inside the kernel may not die even of SIGKILL; it is left behind rather than waited for. */
+static void end_child(pid_t child)
+{
+    cleanup_close int pidfd = pidfd_open(child, 0);
+    kill(child, SIGKILL);
+    if (pidfd < 0 || readable_within(pidfd, KILL_GRACE_MS))
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+        }
+}
+
+static void probe_in_child(struct accel_verdict *v)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        snprintf(v->reason, sizeof v->reason, "/dev/kvm could not be tested: pipe: %s", strerror(errno));
+        return;
+    }
+    cleanup_close int from_child = ends[0];
+    cleanup_close int to_parent = ends[1];
+    pid_t child = fork();
+    if (child < 0) {
+        snprintf(v->reason, sizeof v->reason, "/dev/kvm could not be tested: fork: %s", strerror(errno));
+        return;
+    }
+    if (child == 0)
+        probe_and_report(to_parent);
+    close(steal_fd(&to_parent));
+
+    struct kvm_probe_report report;
+    if (!readable_within(from_child, DEADLINE_MS)) {
+        snprintf(v->reason, sizeof v->reason, "/dev/kvm: guest code did not finish within %d ms", DEADLINE_MS);
+        snprintf(v->fix, sizeof v->fix,
+                 "if this machine is itself virtual, ask for nested virtualisation; emulation is used until then");
+    } else if (read(from_child, &report, sizeof report) == sizeof report) {
+        explain_report(v, &report);
+    } else {
+        explain(v, "/dev/kvm: the process that tested it died", "");
+    }
+    end_child(child);
+}
+
+void accel_probe(struct accel_verdict *v)
+{
+    uint64_t begin = loop_now_ms();
+    *v = (struct accel_verdict){.kvm = false};
+    const char *forced = getenv("GONDOLIN_ACCEL");
+    if (forced && !strcmp(forced, "kvm")) {
+        v->kvm = true;
+        explain(v, "GONDOLIN_ACCEL=kvm is set; KVM was not tested", "");
+    } else if (forced && !strcmp(forced, "tcg")) {
+        explain(v, "GONDOLIN_ACCEL=tcg is set; KVM was not tested", "unset GONDOLIN_ACCEL");
+    } else {
+        probe_in_child(v);
+        if (forced && *forced)
+            snprintf(v->fix, sizeof v->fix, "GONDOLIN_ACCEL=%.32s was ignored: set it to kvm or tcg, or unset it", forced);
+    }
+    v->took_ms = (unsigned)(loop_now_ms() - begin);
+}
+
+void accel_apply_to_libguestfs(const struct accel_verdict *verdict)
+{
+    setenv("LIBGUESTFS_BACKEND", "direct", 0);
+    if (!verdict->kvm)
+        setenv("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg", 0);
+}

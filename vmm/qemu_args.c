@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "vmm/qemu_args.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "src/cleanup.h"
+
+/* PCI slots are pinned: a restored machine has to find its devices where they were saved, and a device that is added
+ * some day must not move the others. */
+enum pci_slot { SLOT_PORTS = 3, SLOT_ROOT = 4, SLOT_RNG = 5, SLOT_PVPANIC = 6, SLOT_NET = 7 /* reserved */ };
+
+/* A longer run than TCG's translations of one kernel and its programs fit into is rare; unbounded they may take 1 GiB. */
+#define TCG_CACHE_MIB "256"
+
+/* Cold boot under emulation is dominated by what the kernel does for itself. In the order of what they save:
+ * cryptomgr.notests (0.4 s and more of cipher self-tests), the initcalls left out (kprobe events, the certificate list
+ * and slab's sysfs entries; 0.2 s together), and probing for hardware that is not there. tsc=reliable: its check against other
+ * clocks fails at random under emulation, and the guest then lives on a 4 ms clock. panic=-1 with reboot=t turns a
+ * panic into a reset at once, which ends the machine. */
+#define COMMON_KERNEL_OPTIONS "quiet console=hvc0 panic=-1 mitigations=off nokaslr audit=0 random.trust_cpu=on " \
+    "cryptomgr.notests raid=noautodetect"
+#define X86_KERNEL_OPTIONS COMMON_KERNEL_OPTIONS " reboot=t tsc=reliable no_timer_check 8250.nr_uarts=0 " \
+    "i8042.noaux i8042.nokbd i8042.nopnp " \
+    "initcall_blacklist=init_kprobe_trace,load_system_certificate_list,slab_sysfs_init"
+
+static const char *const x86_machines[] = {"q35", "pc-q35", "pc", "pc-i440fx", NULL};
+static const char *const arm_machines[] = {"virt", NULL};
+
+static const struct qemu_arch arches[] = {
+    {.name = "x86_64",
+     .package = "qemu-system-x86",
+     .machine = "q35,usb=off,sata=off,smbus=off,i8042=off,vmport=off,graphics=off,hpet=off",
+     .machines = x86_machines,
+     /* cx16=off: cmpxchg16b leaves garbage in the flags under QEMU 7.2's TCG, and newer kernels die of it. */
+     .tcg_cpu = "max,cx16=off",
+     .kernel_options = X86_KERNEL_OPTIONS,
+     .pvpanic = true},
+    {.name = "aarch64",
+     .package = "qemu-system-arm",
+     .machine = "virt",
+     .machines = arm_machines,
+     .tcg_cpu = "max",
+     .kernel_options = COMMON_KERNEL_OPTIONS,
+     .pvpanic = false},
+};
+
+static const char *const arch_names[] = {"x86_64", "aarch64", NULL};
+
+const char *const *qemu_arch_names(void)
+{
+    return arch_names;
+}
+
+const struct qemu_arch *qemu_arch_find(const char *name)
+{
+    struct utsname host;
+    if (!name)
+        name = uname(&host) == 0 ? host.machine : "";
+    for (size_t i = 0; i < sizeof arches / sizeof *arches; i++) {
+        if (!strcmp(arches[i].name, name))
+            return &arches[i];
+    }
+    return NULL;
+}
+
+const char *qemu_machine(const struct qemu_plan *plan)
+{
+    return plan->config->machine ? plan->config->machine : plan->arch->machine;
+}
+
+const char *qemu_cpu(const struct qemu_plan *plan)
+{
+    if (plan->config->cpu)
+        return plan->config->cpu;
+    return plan->kvm ? "host" : plan->arch->tcg_cpu;
+}
+
+char *qemu_kernel_options(const struct qemu_plan *plan)
+{
+    const struct vmm_config *c = plan->config;
+    char tsc[32] = "";
+    if (!plan->kvm && plan->tsc_khz)
+        snprintf(tsc, sizeof tsc, " tsc_early_khz=%u", plan->tsc_khz);
+    char *text;
+    int n = asprintf(&text, "%s%s%s%s%s%s", plan->arch->kernel_options, tsc, c->kernel_append ? " " : "",
+                     c->kernel_append ? c->kernel_append : "", c->append ? " " : "", c->append ? c->append : "");
+    return n < 0 ? NULL : text;
+}
+
+static void add_basics(const struct qemu_plan *plan, struct argv *argv)
+{
+    const struct vmm_config *c = plan->config;
+    const char *const fixed[] = {"-no-user-config", "-nodefaults", "-display", "none", "-no-reboot", "-sandbox",
+                                 "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"};
+    unsigned cpus = c->cpus ? c->cpus : 1;
+    argv_add(argv, plan->binary);
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        argv_add(argv, fixed[i]);
+    argv_add(argv, "-machine");
+    argv_add(argv, qemu_machine(plan));
+    argv_add(argv, "-accel");
+    argv_addf(argv, "%s", plan->kvm ? "kvm" : cpus == 1 ? "tcg,thread=single,tb-size=" TCG_CACHE_MIB
+                                                        : "tcg,thread=multi,tb-size=" TCG_CACHE_MIB);
+    argv_add(argv, "-cpu");
+    argv_add(argv, qemu_cpu(plan));
+    argv_add(argv, "-smp");
+    argv_addf(argv, "%u", cpus);
+    argv_add(argv, "-m");
+    argv_addf(argv, "%lluM", c->memory ? (unsigned long long)(c->memory >> 20) : QEMU_DEFAULT_MEMORY_MIB);
+}
+
+static void add_chardev(struct argv *argv, const char *id, int fd)
+{
+    argv_add(argv, "-chardev");
+    argv_addf(argv, "socket,id=%s,fd=%d", id, fd);
+}
+
+static void add_ports(const struct vmm_config *c, struct argv *argv)
+{
+    add_chardev(argv, "qmp", QEMU_FD_QMP);
+    argv_add(argv, "-mon");
+    argv_add(argv, "chardev=qmp,mode=control");
+
+    argv_add(argv, "-device");
+    argv_addf(argv, "virtio-serial-pci-non-transitional,id=ports,addr=%#x,max_ports=%d", SLOT_PORTS, VMM_MAX_PORTS + 1);
+    add_chardev(argv, "console", QEMU_FD_CONSOLE);
+    argv_add(argv, "-device");
+    argv_add(argv, "virtconsole,bus=ports.0,nr=0,chardev=console");
+    for (unsigned i = 0; i < c->port_count; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "port%u", i + 1);
+        add_chardev(argv, id, QEMU_FD_PORTS + (int)i);
+        argv_add(argv, "-device");
+        argv_addf(argv, "virtserialport,bus=ports.0,nr=%u,chardev=%s,name=%s", i + 1, id, c->ports[i].name);
+    }
+}
+
+static struct json_object *file_node(const char *filename, bool throw_away)
+{
+    struct json_object *file = json_object_new_object();
+    json_object_object_add(file, "driver", json_object_new_string("file"));
+    json_object_object_add(file, "filename", json_object_new_string(filename));
+    json_object_object_add(file, "discard", json_object_new_string("unmap"));
+    /* Nobody reads a throw-away disk after a crash of the host, so the guest's flushes need not reach the platter. */
+    struct json_object *cache = json_object_new_object();
+    json_object_object_add(cache, "direct", json_object_new_boolean(false));
+    json_object_object_add(cache, "no-flush", json_object_new_boolean(throw_away));
+    json_object_object_add(file, "cache", cache);
+    return file;
+}
+
+static void add_root(const struct vmm_config *c, struct argv *argv)
+{
+    bool read_only = c->root_mode == VMM_ROOT_READONLY;
+    bool throw_away = c->root_mode == VMM_ROOT_COW || c->root_mode == VMM_ROOT_MEMORY;
+    const char *filename = c->root_mode == VMM_ROOT_COW      ? c->overlay
+                           : c->root_mode == VMM_ROOT_MEMORY ? "/dev/fdset/1"
+                                                             : c->root_disk;
+    if (c->root_mode == VMM_ROOT_MEMORY) {
+        argv_add(argv, "-add-fd");
+        argv_addf(argv, "fd=%d,set=1", QEMU_FD_OVERLAY);
+    }
+    struct json_object *node = json_object_new_object();
+    json_object_object_add(node, "driver", json_object_new_string("qcow2"));
+    json_object_object_add(node, "node-name", json_object_new_string("root"));
+    json_object_object_add(node, "read-only", json_object_new_boolean(read_only));
+    json_object_object_add(node, "discard", json_object_new_string("unmap"));
+    json_object_object_add(node, "file", file_node(filename, throw_away));
+    argv_add(argv, "-blockdev");
+    argv_add(argv, json_object_to_json_string_ext(node, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(node);
+    /* Errors go to the guest: the default stops the whole machine when the host's disk is full, the agent with it. */
+    argv_add(argv, "-device");
+    argv_addf(argv, "virtio-blk-pci-non-transitional,id=rootdev,addr=%#x,drive=root,werror=report,rerror=report",
+              SLOT_ROOT);
+}
+
+static void add_small_devices(const struct qemu_plan *plan, struct argv *argv)
+{
+    argv_add(argv, "-object");
+    argv_add(argv, "rng-builtin,id=entropy");
+    argv_add(argv, "-device");
+    argv_addf(argv, "virtio-rng-pci-non-transitional,id=rng,addr=%#x,rng=entropy", SLOT_RNG);
+    if (plan->arch->pvpanic) {
+        argv_add(argv, "-device");
+        argv_addf(argv, "pvpanic-pci,id=panic,addr=%#x", SLOT_PVPANIC);
+    }
+}
+
+int qemu_args(const struct qemu_plan *plan, struct argv *argv, struct err *err)
+{
+    const struct vmm_config *c = plan->config;
+    add_basics(plan, argv);
+    add_ports(c, argv);
+    if (c->root_disk)
+        add_root(c, argv);
+    add_small_devices(plan, argv);
+
+    cleanup_free char *options = qemu_kernel_options(plan);
+    argv_add(argv, "-kernel");
+    argv_add(argv, c->kernel);
+    if (c->initrd) {
+        argv_add(argv, "-initrd");
+        argv_add(argv, c->initrd);
+    }
+    argv_add(argv, "-append");
+    argv_add(argv, options ? options : "");
+    return options && !argv->failed ? 0 : err_set(err, ENOMEM, "start qemu: out of memory");
+}

@@ -1,1 +1,17 @@
-# docs/
+# Manual pages, the bash completion (installed under the program's name, as bash looks for it), and pages for developers.
+dist_man_MANS += \
+	docs/gondolin.1 \
+	docs/gondolin-exec.1 \
+	docs/gondolin-list.1 \
+	docs/gondolin-mount.1 \
+	docs/gondolin-files.5 \
+	docs/gondolin-protocol.7
+
+bashcompletion_DATA = docs/gondolin
+docs/gondolin: docs/gondolin.bash
+	$(AM_V_GEN)$(MKDIR_P) docs && cp $< $@
+CLEANFILES += docs/gondolin
+EXTRA_DIST += \
+	docs/architecture.md \
+	docs/dependencies.md \
+	docs/gondolin.bash

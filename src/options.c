@@ -31,7 +31,9 @@ int verb_failed(const char *verb, const struct err *err)
         if (iscntrl((unsigned char)*c))
             *c = '?';
     }
-    fprintf(stderr, "gondolin: %s: %s\n", verb, text);
+    size_t len = strlen(verb);
+    bool named = strncmp(text, verb, len) == 0 && text[len] == ':'; /* sentences of the supervisor name the verb */
+    fprintf(stderr, named ? "gondolin: %s%s\n" : "gondolin: %s: %s\n", named ? "" : verb, text);
     return EXIT_GONDOLIN;
 }
 

@@ -83,7 +83,8 @@ int options_size(const char *text, unsigned long long *bytes);
 
 void option_list_free(struct option_list *list);
 
-/* Prints "gondolin: VERB: SENTENCE" on stderr, control characters shown as '?'. Returns EXIT_GONDOLIN. */
+/* Prints "gondolin: VERB: SENTENCE" on stderr (the verb once, where the sentence begins with it), control characters shown
+ * as '?'. Returns EXIT_GONDOLIN. */
 int verb_failed(const char *verb, const struct err *err);
 
 /* The same for a sentence made on the spot. */

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# Bash completion for gondolin. All words come from `gondolin help`, so they are those of the program that is installed.
+
+# The long options (with =, where they take a value) and letters of a verb.
+_gondolin_options() {
+    "$1" help "$2" 2>/dev/null | sed -n 's/^  \(-[^ ],\|   \) \(--[a-z-]*\)\( [^ ]\)\{0,1\}.*/\1 \2\3/p' |
+        while read -r first second third; do
+            case $first in
+            -?,) printf '%s\n' "${first%,}" ;;
+            *) third=$second second=$first ;;
+            esac
+            printf '%s\n' "$second${third:+=}"
+        done
+}
+
+# The values that an option (with its dashes) may take, where the help lists them.
+_gondolin_values() {
+    "$1" help "$2" 2>/dev/null | sed -n "s/^  .*$3 [A-Z]* .*: \([a-z, ]*\)\$/\1/p" | tr -d ,
+}
+
+_gondolin_option_takes_value() {
+    "$1" help "$2" 2>/dev/null | grep -q -E -- "^  (.*, )?( *)$3 [A-Z]|^  $3, --[a-z-]+ [A-Z]"
+}
+
+_gondolin_sandboxes() {
+    "$1" list --json 2>/dev/null | sed -n 's/^ *"name": *"\([^"\\]*\)",*$/\1/p'
+}
+
+_gondolin_operands() {
+    case $2 in
+    exec | shell | attach | status | umount) _gondolin_sandboxes "$1" ;;
+    image) [ "$3" -eq 2 ] && "$1" help image 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p' ;;
+    build) [ "$3" -eq 2 ] && printf '%s\n' debian busybox ;;
+    help) "$1" help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' ;;
+    esac
+}
+
+_gondolin() {
+    local program=${COMP_WORDS[0]} verb=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]} before i
+    before=${COMP_WORDS[COMP_CWORD - 1]}
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" help 1) --help --version" -- "$word")
+        return
+    fi
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        if [ "${COMP_WORDS[i]}" = -- ]; then # the command for the guest: nothing here knows its words
+            compopt -o default
+            return
+        fi
+    done
+    if [ "$word" = = ]; then
+        word=
+    elif [ "$before" = = ]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    if [[ $before == -* ]] && _gondolin_option_takes_value "$program" "$verb" "$before"; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_values "$program" "$verb" "$before")" -- "$word")
+        [ "${#COMPREPLY[@]}" -gt 0 ] || compopt -o default
+    elif [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_options "$program" "$verb") --" -- "$word")
+        [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace
+    else
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" "$verb" "$COMP_CWORD")" -- "$word")
+        [ "${#COMPREPLY[@]}" -gt 0 ] || compopt -o default
+    fi
+}
+
+complete -F _gondolin gondolin

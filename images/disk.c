@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "images/disk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <guestfs.h>
+
+#include "images/files.h"
+#include "src/cleanup.h"
+#include "vmm/accel.h"
+
+#define DEVICE "/dev/sda"
+
+enum {
+    APPLIANCE_MEMORY = 768, /* MiB */
+    LOW_SPACE = 64 << 20,   /* bytes; less left on the host's file system explains any failure to write */
+    LOG_TAIL = 300,
+};
+
+struct disk {
+    struct disk_job job;
+    guestfs_h *g;
+    struct accel_verdict verdict;
+    const char *phase;
+};
+
+static void on_progress(guestfs_h *g, void *data, uint64_t event, int handle, int flags, const char *text, size_t length,
+                        const uint64_t *numbers, size_t count)
+{
+    const struct disk *disk = data;
+    (void)g, (void)event, (void)handle, (void)flags, (void)text, (void)length;
+    if (count >= 4 && numbers[3] > 0)
+        contained_progress(disk->job.contained, disk->phase, (double)numbers[2] / (double)numbers[3]);
+}
+
+static void begin_phase(struct disk *disk, const char *phase)
+{
+    disk->phase = phase;
+    contained_progress(disk->job.contained, phase, -1);
+}
+
+/* What supermin and QEMU printed goes where the worker's standard error goes: a file, of which this is the end. */
+static void last_words(const struct disk *disk, char *text, size_t size)
+{
+    cleanup_free char *path = files_format("%s/appliance.log", disk->job.work);
+    cleanup_free char *log = path ? files_read(path, 1 << 20, NULL) : NULL;
+    text[0] = '\0';
+    if (!log)
+        return;
+    size_t length = strlen(log);
+    while (length > 0 && log[length - 1] == '\n')
+        log[--length] = '\0';
+    const char *from = length > LOG_TAIL ? log + length - LOG_TAIL : log;
+    snprintf(text, size, " [%s]", from);
+    for (char *at = text; *at; at++)
+        if ((unsigned char)*at < ' ')
+            *at = ' ';
+}
+
+/* The sentence for the call that failed last. A full host file system shows up in many ways (the appliance sees a broken
+ * disk, supermin's copies fail), so it is looked at first. */
+static int failed(const struct disk *disk, const char *what, struct err *err)
+{
+    const char *reason = guestfs_last_error(disk->g);
+    char words[LOG_TAIL + 8];
+    uint64_t space = files_free_space(disk->job.work);
+
+    if (space < LOW_SPACE)
+        return err_set(err, ENOSPC, "%s: no space left on the file system of %s (%llu MiB free); make room, or set "
+                       "GONDOLIN_STORE to a directory elsewhere", what, disk->job.store,
+                       (unsigned long long)(space >> 20));
+    if (guestfs_last_errno(disk->g) == ENOSPC || (reason && strstr(reason, "No space left on device")))
+        return err_set(err, ENOSPC, "%s: the tree does not fit into the disk of %llu MiB; give a larger --size", what,
+                       (unsigned long long)(disk->job.size >> 20));
+    last_words(disk, words, sizeof words);
+    return err_set(err, EIO, "%s: libguestfs: %s%s", what, reason ? reason : "failed", words);
+}
+
+/* Which kernel the appliance boots, and whether the machine can accelerate it. A handle reads it when it is made. */
+static int set_environment(const struct disk_job *job, struct accel_verdict *verdict, struct err *err)
+{
+    accel_probe(verdict);
+    accel_apply_to_libguestfs(verdict);
+    if (setenv("SUPERMIN_KERNEL", job->kernel->image, 1) < 0 ||
+        setenv("SUPERMIN_KERNEL_VERSION", job->kernel->release, 1) < 0 ||
+        setenv("SUPERMIN_MODULES", job->kernel->modules, 1) < 0)
+        return err_errno(err, ENOMEM, "start appliance");
+    if (!files_exists("/lib/modules"))
+        return err_set(err, ENOENT, "start appliance: supermin needs the directory /lib/modules, even empty; make it with: "
+                       "sudo mkdir /lib/modules");
+    return 0;
+}
+
+static int configure(struct disk *disk)
+{
+    cleanup_free char *cache = files_format("%s/cache", disk->job.store);
+    guestfs_h *g = disk->g;
+
+    if (!cache || guestfs_set_cachedir(g, cache) < 0 || guestfs_set_tmpdir(g, disk->job.work) < 0)
+        return -1;
+    if (guestfs_set_memsize(g, APPLIANCE_MEMORY) < 0 || guestfs_set_network(g, 0) < 0)
+        return -1;
+    /* By default QEMU would stop the machine when the host's disk is full, and we would wait for ever. */
+    if (guestfs_config(g, "-global", "scsi-hd.werror=report") < 0)
+        return -1;
+#if defined(__x86_64__)
+    /* QEMU 7.2's emulation of cmpxchg16b corrupts flags and may crash kernels. The last -cpu counts. */
+    if (!disk->verdict.kvm && guestfs_config(g, "-cpu", "max,cx16=off") < 0)
+        return -1;
+#endif
+    if (guestfs_set_event_callback(g, on_progress, GUESTFS_EVENT_PROGRESS, 0, disk) < 0)
+        return -1;
+    return 0;
+}
+
+/* Nothing is left for the kernel to initialise lazily: that would be written again into every sandbox's overlay. */
+static int make_file_system(struct disk *disk)
+{
+    int64_t journal = disk->job.size > (2ULL << 30) ? 64 : 16; /* MiB */
+    if (guestfs_mke2fs(disk->g, DEVICE, GUESTFS_MKE2FS_FSTYPE, "ext4", GUESTFS_MKE2FS_LABEL, "gondolin-root",
+                       GUESTFS_MKE2FS_JOURNALSIZE, journal, GUESTFS_MKE2FS_LAZYITABLEINIT, 0,
+                       GUESTFS_MKE2FS_RESERVEDBLOCKSPERCENTAGE, 1, -1) < 0)
+        return -1;
+    return guestfs_mount_options(disk->g, "noatime,nobarrier", DEVICE, "/");
+}
+
+static int launch(struct disk *disk, struct err *err)
+{
+    if (configure(disk) < 0)
+        return failed(disk, "configure appliance", err);
+    if (guestfs_disk_create(disk->g, disk->job.path, "qcow2", (int64_t)disk->job.size, -1) < 0)
+        return failed(disk, "make root disk", err);
+    /* The cache is unsafe only against a crash of the host: the file is synced before it is published. */
+    if (guestfs_add_drive_opts(disk->g, disk->job.path, GUESTFS_ADD_DRIVE_OPTS_FORMAT, "qcow2",
+                               GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "unsafe", -1) < 0)
+        return failed(disk, "add root disk", err);
+    begin_phase(disk, "starting the appliance");
+    if (guestfs_launch(disk->g) < 0)
+        return failed(disk, "start appliance", err);
+    begin_phase(disk, "making the file system");
+    return make_file_system(disk) < 0 ? failed(disk, "make file system", err) : 0;
+}
+
+int disk_open(const struct disk_job *job, struct disk **out, struct err *err)
+{
+    struct accel_verdict verdict;
+    int code = set_environment(job, &verdict, err);
+    if (code < 0)
+        return code;
+    struct disk *disk = calloc(1, sizeof *disk);
+    guestfs_h *g = disk ? guestfs_create() : NULL;
+    if (!g) {
+        free(disk);
+        return err_errno(err, ENOMEM, "start appliance");
+    }
+    *disk = (struct disk){.job = *job, .g = g, .verdict = verdict, .phase = ""};
+    guestfs_set_error_handler(g, NULL, NULL);
+    code = launch(disk, err);
+    if (code < 0) {
+        disk_abandon(disk);
+        return code;
+    }
+    *out = disk;
+    return 0;
+}
+
+int disk_fill(struct disk *disk, int fd, struct err *err)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/dev/fd/%d", fd);
+    begin_phase(disk, "copying files");
+    if (guestfs_tar_in_opts(disk->g, path, "/", GUESTFS_TAR_IN_OPTS_XATTRS, 1, GUESTFS_TAR_IN_OPTS_ACLS, 1, -1) < 0)
+        return failed(disk, "copy files", err);
+    return 0;
+}
+
+int disk_close(struct disk *disk, struct err *err)
+{
+    int code = 0;
+    begin_phase(disk, "writing the disk");
+    if (guestfs_umount_all(disk->g) < 0 || guestfs_sync(disk->g) < 0 || guestfs_shutdown(disk->g) < 0)
+        code = failed(disk, "write disk", err);
+    disk_abandon(disk);
+    return code;
+}
+
+void disk_abandon(struct disk *disk)
+{
+    if (!disk)
+        return;
+    guestfs_close(disk->g);
+    free(disk);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "images/store.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "images/files.h"
+#include "images/manifest.h"
+#include "src/cleanup.h"
+
+enum { MAX_TAG = 64, MIN_PREFIX = 4 };
+
+static char *default_path(void)
+{
+    const char *set = getenv("GONDOLIN_STORE"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+
+    if (set && *set)
+        return *set == '/' ? strdup(set) : realpath(set, NULL);
+    if (data && *data == '/')
+        return files_format("%s/gondolin", data);
+    if (home && *home == '/')
+        return files_format("%s/.local/share/gondolin", home);
+    errno = ENOENT;
+    return NULL;
+}
+
+char *store_open(struct err *err)
+{
+    static const char *const parts[] = {"images", "tags", "tmp", "cache"};
+    cleanup_free char *path = default_path();
+    if (!path) {
+        err_errno(err, errno, "image store: no directory for it; set GONDOLIN_STORE to one, or HOME");
+        return NULL;
+    }
+    int code = files_make_directories(path, 0700);
+    for (size_t i = 0; code == 0 && i < sizeof parts / sizeof *parts; i++) {
+        cleanup_free char *part = files_format("%s/%s", path, parts[i]);
+        code = part ? files_make_directories(part, 0700) : -ENOMEM;
+    }
+    if (code < 0) {
+        err_errno(err, -code, "image store: make %s", path);
+        return NULL;
+    }
+    return steal_pointer(&path);
+}
+
+/* A descriptor of the directory with a flock of `operation` on it, or -errno. */
+static int lock_directory(const char *path, int operation)
+{
+    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || flock(fd, operation) < 0)
+        return -errno;
+    return steal_fd(&fd);
+}
+
+/* Held while a work directory exists that is not locked yet, and while abandoned ones are looked for. */
+static int lock_tmp(const char *store)
+{
+    cleanup_free char *path = files_format("%s/tmp", store);
+    return path ? lock_directory(path, LOCK_EX) : -ENOMEM;
+}
+
+int store_work_begin(const char *store, const char *kind, struct store_work *work, struct err *err)
+{
+    cleanup_close int tmp = lock_tmp(store);
+    cleanup_free char *path = files_format("%s/tmp/%s.XXXXXX", store, kind);
+
+    *work = (struct store_work){.lock = -1};
+    if (tmp < 0 || !path || !mkdtemp(path))
+        return err_errno(err, tmp < 0 ? -tmp : errno, "image store: make a directory in %s/tmp", store);
+    work->lock = lock_directory(path, LOCK_EX | LOCK_NB);
+    if (work->lock < 0) {
+        rmdir(path);
+        return err_errno(err, -work->lock, "image store: lock %s", path);
+    }
+    work->path = steal_pointer(&path);
+    return 0;
+}
+
+void store_work_end(struct store_work *work)
+{
+    if (work->path)
+        files_remove_tree(work->path);
+    if (work->lock >= 0)
+        close(work->lock);
+    free(work->path);
+    *work = (struct store_work){.lock = -1};
+}
+
+/* The names in a directory of the store. */
+static int list_directory(const char *store, const char *part, struct names *out)
+{
+    cleanup_free char *path = files_format("%s/%s", store, part);
+    cleanup_closedir DIR *dir = path ? opendir(path) : NULL;
+    if (!dir)
+        return -errno;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            names_add(out, entry->d_name);
+    names_sort(out);
+    return out->failed ? -ENOMEM : 0;
+}
+
+int store_clean(const char *store)
+{
+    struct names entries = {0};
+    cleanup_close int tmp = lock_tmp(store);
+    int code = tmp < 0 ? tmp : list_directory(store, "tmp", &entries);
+
+    for (size_t i = 0; i < entries.count; i++) {
+        cleanup_free char *path = files_format("%s/tmp/%s", store, entries.list[i]);
+        cleanup_close int lock = path ? lock_directory(path, LOCK_EX | LOCK_NB) : -ENOMEM;
+        /* What is no directory (a tag's symlink on its way) is made and renamed under the lock of tmp. */
+        if (lock < 0 && lock != -ENOTDIR && lock != -ELOOP)
+            continue;
+        int removed = files_remove_tree(path);
+        if (removed < 0)
+            code = removed;
+    }
+    names_free(&entries);
+    return code;
+}
+
+static char *image_path(const char *store, const char *build_id)
+{
+    return files_format("%s/images/%s", store, build_id);
+}
+
+int store_publish(const char *store, struct store_work *work, const char *build_id, struct err *err)
+{
+    cleanup_free char *to = image_path(store, build_id), *images = files_format("%s/images", store);
+    if (!to || !images)
+        return err_errno(err, ENOMEM, "image store: publish %s", build_id);
+    int code = files_sync(work->path);
+    if (code == 0 && rename(work->path, to) < 0)
+        code = -errno;
+    if (code == -EEXIST || code == -ENOTEMPTY)
+        return 0;
+    if (code < 0)
+        return err_errno(err, -code, "image store: publish %s", to);
+    free(work->path);
+    work->path = NULL;
+    code = files_sync(images);
+    return code < 0 ? err_errno(err, -code, "image store: sync %s", images) : 0;
+}
+
+int store_check_tag(const char *tag, struct err *err)
+{
+    bool good = isalnum((unsigned char)tag[0]) && strlen(tag) <= MAX_TAG;
+    for (const char *at = tag; good && *at; at++)
+        good = isalnum((unsigned char)*at) || strchr("._-", *at);
+    return good ? 0 : err_set(err, EINVAL, "tag \"%.80s\": a tag is 1 to %d letters, digits, '.', '_' or '-', and begins "
+                              "with a letter or digit", tag, MAX_TAG);
+}
+
+static char *tag_path(const char *store, const char *tag)
+{
+    return files_format("%s/tags/%s", store, tag);
+}
+
+int store_set_tag(const char *store, const char *tag, const char *build_id, struct err *err)
+{
+    int code = store_check_tag(tag, err);
+    if (code < 0)
+        return code;
+    cleanup_close int lock = lock_tmp(store);
+    cleanup_free char *path = tag_path(store, tag), *target = files_format("../images/%s", build_id);
+    cleanup_free char *new = files_format("%s/tmp/tag-%s", store, tag), *tags = files_format("%s/tags", store);
+    if (lock < 0 || !path || !target || !new || !tags)
+        return err_errno(err, lock < 0 ? -lock : ENOMEM, "image store: tag %s", tag);
+    unlink(new);
+    if (symlink(target, new) < 0 || rename(new, path) < 0)
+        return err_errno(err, errno, "image store: tag %s", path);
+    code = files_sync(tags);
+    return code < 0 ? err_errno(err, -code, "image store: sync %s", tags) : 0;
+}
+
+int store_remove_tag(const char *store, const char *tag, struct err *err)
+{
+    cleanup_free char *path = tag_path(store, tag);
+    if (!path || unlink(path) < 0)
+        return err_errno(err, errno, "image store: remove tag %s", tag);
+    return 0;
+}
+
+int store_read_tag(const char *store, const char *tag, char build_id[DIGEST_HEX_SIZE])
+{
+    static const char prefix[] = "../images/";
+    char target[sizeof prefix + DIGEST_HEX_SIZE];
+    if (store_check_tag(tag, NULL) < 0)
+        return -ENOENT;
+    cleanup_free char *path = tag_path(store, tag);
+    ssize_t n = path ? readlink(path, target, sizeof target) : -1;
+    if (n < 0)
+        return path ? -errno : -ENOMEM;
+    if ((size_t)n >= sizeof target)
+        return -ENOENT;
+    target[n] = '\0';
+    if (strncmp(target, prefix, sizeof prefix - 1) != 0 || !digest_is_hex(target + sizeof prefix - 1))
+        return -ENOENT;
+    memcpy(build_id, target + sizeof prefix - 1, DIGEST_HEX_SIZE);
+    return 0;
+}
+
+int store_list_images(const char *store, struct names *build_ids, struct err *err)
+{
+    struct names entries = {0};
+    int code = list_directory(store, "images", &entries);
+    for (size_t i = 0; i < entries.count; i++)
+        if (digest_is_hex(entries.list[i]))
+            names_add(build_ids, entries.list[i]);
+    names_free(&entries);
+    if (build_ids->failed)
+        code = -ENOMEM;
+    return code < 0 ? err_errno(err, -code, "image store: list %s/images", store) : 0;
+}
+
+int store_list_tags(const char *store, struct names *tags, struct err *err)
+{
+    int code = list_directory(store, "tags", tags);
+    return code < 0 ? err_errno(err, -code, "image store: list %s/tags", store) : 0;
+}
+
+int store_find_prefix(const char *store, const char *prefix, char build_id[DIGEST_HEX_SIZE])
+{
+    struct names ids = {0};
+    size_t length = strlen(prefix), found = 0;
+    if (length < MIN_PREFIX || strspn(prefix, "0123456789abcdef") != length)
+        return -ENOENT;
+    int code = store_list_images(store, &ids, NULL);
+    for (size_t i = 0; code == 0 && i < ids.count; i++) {
+        if (strncmp(ids.list[i], prefix, length) != 0)
+            continue;
+        memcpy(build_id, ids.list[i], DIGEST_HEX_SIZE);
+        found++;
+    }
+    names_free(&ids);
+    if (code < 0)
+        return code;
+    return found == 1 ? 0 : found ? -EEXIST : -ENOENT;
+}
+
+/* Is the file that fd has open still the one that path names? */
+static bool is_same_file(int fd, const char *path)
+{
+    struct stat opened, named;
+    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+static int lock_manifest(const char *directory, int operation)
+{
+    cleanup_free char *path = files_format("%s/%s", directory, MANIFEST_NAME);
+    cleanup_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0 || flock(fd, operation) < 0)
+        return -errno;
+    /* Between open and flock it may have been moved away for removal. */
+    return is_same_file(fd, path) ? steal_fd(&fd) : -ENOENT;
+}
+
+int store_lock_image(const char *directory)
+{
+    return lock_manifest(directory, LOCK_SH | LOCK_NB);
+}
+
+int store_remove_image(const char *store, const char *build_id, struct err *err)
+{
+    cleanup_free char *path = image_path(store, build_id);
+    struct store_work trash;
+    if (!path)
+        return err_errno(err, ENOMEM, "remove image %s", build_id);
+    cleanup_close int lock = lock_manifest(path, LOCK_EX | LOCK_NB);
+    if (lock == -EWOULDBLOCK)
+        return err_set(err, EBUSY, "remove image %.12s: a sandbox or another gondolin command is using it; see: gondolin list",
+                       build_id);
+    /* No manifest: damaged beyond use, nobody can have it open. */
+    if (lock < 0 && lock != -ENOENT)
+        return err_errno(err, -lock, "remove image %.12s", build_id);
+    int code = store_work_begin(store, "removed", &trash, err);
+    if (code < 0)
+        return code;
+    cleanup_free char *to = files_format("%s/%s", trash.path, build_id);
+    if (!to || rename(path, to) < 0)
+        code = err_errno(err, errno, "remove image %s", path);
+    store_work_end(&trash);
+    return code;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directories behind images/image.h: layout, atomic changes, locks. Every function takes the store's directory
+ * descriptor-free, by path: STORE is owned by the user and 0700.
+ *
+ *   STORE/images/BUILD-ID/   published by one rename, then never changed; users hold a shared flock on its manifest
+ *   STORE/tags/NAME          symlink to ../images/BUILD-ID, replaced by one rename
+ *   STORE/tmp/KIND.XXXXXX/   work in progress, flock'ed by its maker; STORE/tmp itself is locked while one is made
+ *   STORE/cache/             kernels, package lists, the libguestfs appliance: can be removed at any time */
+#ifndef GONDOLIN_IMAGES_STORE_H
+#define GONDOLIN_IMAGES_STORE_H
+
+#include <stdbool.h>
+
+#include "images/digest.h"
+#include "images/names.h"
+#include "src/err.h"
+
+/* $GONDOLIN_STORE and so on as image.h says; makes the directories. malloc'd, or NULL with *err set. */
+char *store_open(struct err *err);
+
+/* Work in progress: a new directory STORE/tmp/KIND.XXXXXX that exists as long as its lock is held. */
+struct store_work {
+    char *path;
+    int lock;
+};
+int store_work_begin(const char *store, const char *kind, struct store_work *work, struct err *err);
+/* Removes what is left of it. */
+void store_work_end(struct store_work *work);
+
+/* Removes the work directories whose maker is gone. EACCES: some hold files of other user ids. */
+int store_clean(const char *store);
+
+/* Moves the work directory to images/BUILD-ID, durably (its files have to be synced by the caller). That it exists
+ * already is success: the same files are there; the work directory is then left to store_work_end. */
+int store_publish(const char *store, struct store_work *work, const char *build_id, struct err *err);
+
+/* 1 to 64 letters, digits, '.', '_', '-', not beginning with '.' or '-'. EINVAL with a sentence. */
+int store_check_tag(const char *tag, struct err *err);
+int store_set_tag(const char *store, const char *tag, const char *build_id, struct err *err);
+int store_remove_tag(const char *store, const char *tag, struct err *err);
+
+/* The build id a tag stands for: 0, -ENOENT. */
+int store_read_tag(const char *store, const char *tag, char build_id[DIGEST_HEX_SIZE]);
+
+/* All build ids, all tags: sorted. */
+int store_list_images(const char *store, struct names *build_ids, struct err *err);
+int store_list_tags(const char *store, struct names *tags, struct err *err);
+
+/* The build id that begins with `prefix` (at least 4 hex digits): 0, -ENOENT, -EEXIST (several). */
+int store_find_prefix(const char *store, const char *prefix, char build_id[DIGEST_HEX_SIZE]);
+
+/* Removes an image unless somebody has it open (EBUSY): moved away whole by one rename, then removed. */
+int store_remove_image(const char *store, const char *build_id, struct err *err);
+
+/* A shared lock on an image directory's manifest, which keeps the image from being removed: a descriptor open for
+ * reading. -errno; ENOENT also when it was removed meanwhile. */
+int store_lock_image(const char *directory);
+
+#endif

@@ -11,3 +11,4 @@ include $(top_srcdir)/tests/unit/options.mk
 include $(top_srcdir)/tests/unit/holders.mk
 include $(top_srcdir)/tests/unit/copier.mk
 include $(top_srcdir)/tests/unit/guest.mk
+include $(top_srcdir)/tests/unit/vmm.mk

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +20,9 @@
 #include "src/loop.h"
 #include "vmm/kvm_probe.h"
 
-enum { DEADLINE_MS = 200, KILL_GRACE_MS = 100 };
+/* The deadline is for a CPU that is never given to the child, and for a child stuck inside the kernel; one that is
+ * merely busy has used up its CPU time long before. */
+enum { DEADLINE_MS = 200, CPU_TIME_MS = 100, KILL_GRACE_MS = 100 };
 
 static void explain(struct accel_verdict *v, const char *reason, const char *fix)
 {
@@ -79,7 +82,13 @@ static void explain_report(struct accel_verdict *v, const struct kvm_probe_repor
 /* In the child. The report fits a pipe's buffer, so the write cannot block. */
 static _Noreturn void probe_and_report(int fd)
 {
+    const struct itimerval cpu_time = {.it_value = {.tv_usec = CPU_TIME_MS * 1000}};
+    sigset_t none;
+    sigemptyset(&none);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPROF, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setitimer(ITIMER_PROF, &cpu_time, NULL);
     struct kvm_probe_report report = kvm_probe_run();
     _exit(write(fd, &report, sizeof report) == sizeof report ? 0 : 1);
 }
@@ -96,14 +105,24 @@ static bool readable_within(int fd, int timeout_ms)
     }
 }
 
-/* A child stuck inside the kernel may not die even of SIGKILL; it is left behind rather than waited for. */
-static void end_child(pid_t child)
+/* Returns the wait status. A child stuck inside the kernel may not die even of SIGKILL; it is left behind rather than
+ * waited for. */
+static int end_child(pid_t child)
 {
     cleanup_close int pidfd = pidfd_open(child, 0);
+    int status = 0;
     kill(child, SIGKILL);
     if (pidfd < 0 || readable_within(pidfd, KILL_GRACE_MS))
-        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
         }
+    return status;
+}
+
+static void explain_late(struct accel_verdict *v, int limit_ms, const char *of)
+{
+    snprintf(v->reason, sizeof v->reason, "/dev/kvm: guest code did not finish within %d ms%s", limit_ms, of);
+    snprintf(v->fix, sizeof v->fix,
+             "if this machine is itself virtual, ask for nested virtualisation; emulation is used until then");
 }
 
 static void probe_in_child(struct accel_verdict *v)
@@ -125,16 +144,17 @@ static void probe_in_child(struct accel_verdict *v)
     close(steal_fd(&to_parent));
 
     struct kvm_probe_report report;
-    if (!readable_within(from_child, DEADLINE_MS)) {
-        snprintf(v->reason, sizeof v->reason, "/dev/kvm: guest code did not finish within %d ms", DEADLINE_MS);
-        snprintf(v->fix, sizeof v->fix,
-                 "if this machine is itself virtual, ask for nested virtualisation; emulation is used until then");
-    } else if (read(from_child, &report, sizeof report) == sizeof report) {
+    bool in_time = readable_within(from_child, DEADLINE_MS);
+    ssize_t n = in_time ? read(from_child, &report, sizeof report) : 0;
+    int status = end_child(child);
+    if (n == sizeof report)
         explain_report(v, &report);
-    } else {
+    else if (!in_time)
+        explain_late(v, DEADLINE_MS, "");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF)
+        explain_late(v, CPU_TIME_MS, " of CPU time");
+    else
         explain(v, "/dev/kvm: the process that tested it died", "");
-    }
-    end_child(child);
 }
 
 void accel_probe(struct accel_verdict *v)

@@ -14,10 +14,11 @@ struct accel_verdict {
     unsigned took_ms;
 };
 
-/* Runs a few long-mode instructions in a throw-away KVM vCPU, in a child process that is killed after 200 ms. */
+/* Runs a short program, through protected into long mode, in a throw-away KVM vCPU, in a child process that is killed
+ * after 100 ms of CPU time or 200 ms. GONDOLIN_ACCEL=kvm or tcg in the environment is taken as the verdict, untested. */
 void accel_probe(struct accel_verdict *verdict);
 
-/* The host's TSC frequency in kHz (CPUID leaf 0x15/0x16 where present, else measured against CLOCK_MONOTONIC_RAW for
+/* The host's TSC frequency in kHz (CPUID leaf 0x15 where present, else measured against CLOCK_MONOTONIC_RAW for
  * about 10 ms), or 0 where there is no TSC. */
 uint32_t accel_tsc_khz(void);
 

@@ -20,6 +20,7 @@
 
 #include "src/cleanup.h"
 #include "src/loop.h"
+#include "vmm/program.h"
 
 enum { STANDARD_FDS = CHILD_FIRST_FD };
 
@@ -55,7 +56,7 @@ static int arrange_fds(const struct child_spec *spec, int *report)
     return syscall(SYS_close_range, count, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
 }
 
-static int become_child(const struct child_spec *spec, pid_t parent, int *report)
+static int become_child(const struct child_spec *spec, const char *path, pid_t parent, int *report)
 {
     const struct rlimit no_core = {0, 0};
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -68,13 +69,13 @@ static int become_child(const struct child_spec *spec, pid_t parent, int *report
     int rc = arrange_fds(spec, report);
     if (rc < 0)
         return rc;
-    execvp(spec->argv[0], spec->argv);
+    execv(path, spec->argv);
     return -errno;
 }
 
-static _Noreturn void run_child(const struct child_spec *spec, pid_t parent, int report)
+static _Noreturn void run_child(const struct child_spec *spec, const char *path, pid_t parent, int report)
 {
-    int code = -become_child(spec, parent, &report);
+    int code = -become_child(spec, path, parent, &report);
     if (write(report, &code, sizeof code) < 0)
         _exit(1);
     _exit(1);
@@ -96,6 +97,9 @@ int child_start(const struct child_spec *spec, pid_t *pid, int *pidfd, struct er
     int report[2];
     if (spec->fd_count > CHILD_MAX_FDS)
         return err_set(err, EINVAL, "start %s: more than %d descriptors", spec->argv[0], CHILD_MAX_FDS);
+    cleanup_free char *path = program_find(spec->argv[0]);
+    if (!path)
+        return err_errno(err, errno, "start %s", spec->argv[0]);
     if (pipe2(report, O_CLOEXEC) < 0)
         return err_errno(err, errno, "start %s: pipe", spec->argv[0]);
     cleanup_close int report_read = report[0];
@@ -106,7 +110,7 @@ int child_start(const struct child_spec *spec, pid_t *pid, int *pidfd, struct er
     if (child < 0)
         return err_errno(err, errno, "start %s: fork", spec->argv[0]);
     if (child == 0)
-        run_child(spec, parent, report_write);
+        run_child(spec, path, parent, report_write);
 
     close(steal_fd(&report_write));
     int rc = await_exec(report_read);

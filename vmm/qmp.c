@@ -303,7 +303,10 @@ static void handle_line(struct qmp *q, const char *line, size_t len)
 {
     struct json_tokener *tokener = json_tokener_new_ex(QMP_MAX_DEPTH);
     struct json_object *message = tokener ? json_tokener_parse_ex(tokener, line, (int)len) : NULL;
-    if (json_object_is_type(message, json_type_object) && json_tokener_get_error(tokener) == json_tokener_success)
+    size_t used = tokener ? json_tokener_get_parse_end(tokener) : 0;
+    while (used < len && (line[used] == '\r' || line[used] == ' '))
+        used++;
+    if (json_object_is_type(message, json_type_object) && used == len)
         handle_message(q, message);
     else
         end(q, EPROTO, "QEMU sent a line that is not a JSON object");

@@ -34,7 +34,7 @@ enum { VMM_MAX_PORTS = 8 };
 
 struct vmm_port {
     const char *name; /* PORT_* of src/proto.h */
-    int fd;           /* the VMM's end of a socketpair; closed in the supervisor by start() */
+    int fd;           /* the VMM's end of a socketpair; closed in the supervisor by start(), also when it fails */
 };
 
 /* What a sandbox asks for. Strings are borrowed for the duration of check() and start(). NULL or 0: the default. */
@@ -58,7 +58,7 @@ struct vmm_config {
 
     struct vmm_port ports[VMM_MAX_PORTS];
     unsigned port_count;
-    int console_fd; /* the VMM's end of a socketpair carrying the guest's console; closed by start() */
+    int console_fd; /* the VMM's end of a socketpair carrying the guest's console; closed by start(), as ports are */
     int log_fd;     /* the VMM's stderr; borrowed */
 };
 
@@ -68,11 +68,13 @@ struct vmm_events {
     /* The machine is gone. `wait_status` as from waitpid; `reason` is a sentence ("guest powered off", "qemu was killed
      * by signal 9", "guest kernel panicked"). The callee calls free_vm. */
     void (*exited)(void *data, int wait_status, const char *reason);
-    /* The guest's kernel panicked or reset; `exited` follows. May be NULL. */
+    /* The guest's kernel panicked or reset; `exited` follows, and only there may free_vm be called. May be NULL. */
     void (*crashed)(void *data, const char *what);
 };
 
-/* Completion of an asynchronous operation: code 0 or errno, with a sentence. */
+/* Completion of an asynchronous operation: code 0 or errno, with a sentence. Called exactly once, at once when the
+ * operation cannot even begin; with EPIPE when the VMM ends first; not at all after free_vm. A VMM that does not answer
+ * keeps it waiting: the caller sets the limit. */
 typedef void vmm_done_fn(void *data, int code, const char *sentence);
 
 struct vmm_backend {

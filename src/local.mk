@@ -21,6 +21,7 @@ src_libhost_a_SOURCES = \
 	src/mountpoint.c src/mountpoint.h \
 	src/nearest.c src/nearest.h \
 	src/options.c src/options.h src/options_help.c \
+	src/progress.c src/progress.h \
 	src/session.c src/session.h src/session_find.c \
 	src/shquote.c src/shquote.h \
 	src/terminal.c src/terminal.h

@@ -80,9 +80,10 @@ static int build_default(struct err *err)
 {
     static const struct image_recipe recipe = {.source = "debian", .tag = IMAGE_DEFAULT_TAG};
     fprintf(stderr, "gondolin: mount: there is no image yet; building the default one (Debian, a few minutes, once)\n");
-    struct progress *progress = progress_new(stderr, false);
-    int rc = image_build(&recipe, progress_report, progress, NULL, err);
-    progress_free(progress);
+    struct progress progress;
+    progress_begin(&progress, stderr);
+    int rc = image_build(&recipe, progress_show, &progress, NULL, err);
+    progress_end(&progress);
     return rc;
 }
 

@@ -30,22 +30,24 @@ static int run(const struct apt *apt, const char *program, const char *const *ar
     return code;
 }
 
+static void add_option(struct apt *apt, const char *name, const char *directory, const char *value)
+{
+    names_add(&apt->options, "-o");
+    names_addf(&apt->options, "%s=%s/%s", name, directory, value);
+}
+
 /* Lists of our own: fetched with the system's sources, kept below `directory`. */
 static int use_own_lists(struct apt *apt, const char *directory, struct err *err)
 {
-    cleanup_free char *partial = files_format("%s/lists/partial", directory);
-    cleanup_free char *archives = files_format("%s/archives/partial", directory);
-    if (!partial || !archives)
-        return err_errno(err, ENOMEM, "fetch package lists");
-    int code = files_make_directories(partial, 0700);
-    if (code == 0)
-        code = files_make_directories(archives, 0700);
-    if (code < 0)
-        return err_errno(err, -code, "make %s", directory);
-    names_add(&apt->options, "-o");
-    names_addf(&apt->options, "Dir::State::Lists=%s/lists", directory);
-    names_add(&apt->options, "-o");
-    names_addf(&apt->options, "Dir::Cache=%s", directory);
+    static const char *const parts[] = {"lists/partial", "archives/partial"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        cleanup_free char *part = files_format("%s/%s", directory, parts[i]);
+        int code = part ? files_make_directories(part, 0700) : -ENOMEM;
+        if (code < 0)
+            return err_errno(err, -code, "make %s/%s", directory, parts[i]);
+    }
+    add_option(apt, "Dir::State::Lists", directory, "lists");
+    add_option(apt, "Dir::Cache::Archives", directory, "archives");
     if (apt->options.failed)
         return err_errno(err, ENOMEM, "fetch package lists");
     return run(apt, "apt-get", (const char *const[]){"update", "-qq", NULL}, NULL, NULL, err);
@@ -56,10 +58,17 @@ int apt_open(struct apt *apt, const char *directory, struct err *err)
     cleanup_free char *files = NULL;
 
     *apt = (struct apt){0};
+    int code = files_make_directories(directory, 0700);
+    if (code < 0)
+        return err_errno(err, -code, "make %s", directory);
     /* apt as root would fetch as the user _apt, who cannot write where we work and may not exist in a namespace. */
     names_add(&apt->options, "-o");
     names_add(&apt->options, "APT::Sandbox::User=root");
-    int code = apt_list_files(apt, &files, err);
+    /* Where the system keeps no index of its lists (containers are told not to), each command would take a second. */
+    add_option(apt, "Dir::Cache::pkgcache", directory, "pkgcache.bin");
+    names_add(&apt->options, "-o");
+    names_add(&apt->options, "Dir::Cache::srcpkgcache=");
+    code = apt_list_files(apt, &files, err);
     if (code == 0 && files[0] == '\0')
         code = use_own_lists(apt, directory, err);
     if (code < 0)

@@ -12,8 +12,8 @@ struct apt {
     struct names options;
 };
 
-/* Uses the system's package lists, or, where it has none (a fresh container), fetches lists of our own into `directory`
- * (made if need be). Errors: ENOENT (no apt), EIO (what apt said). */
+/* Uses the system's package lists, or, where it has none (a fresh container), fetches lists of our own. `directory` (made
+ * if need be) keeps what makes the next call quick. Errors: ENOENT (no apt), EIO (what apt said). */
 int apt_open(struct apt *apt, const char *directory, struct err *err);
 void apt_close(struct apt *apt);
 

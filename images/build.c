@@ -118,13 +118,10 @@ static int check_space(const struct build *build, struct err *err)
                    "to a directory elsewhere", build->store, (unsigned long long)(space >> 20));
 }
 
-/* libguestfs and supermin tell the terminal of their troubles: better kept for the error sentence. */
-static void redirect_errors(const struct build *build)
+/* What libguestfs, supermin and QEMU print would spoil the progress bar; the errors come back in sentences. */
+static void silence_errors(void)
 {
-    if (getenv("LIBGUESTFS_DEBUG"))
-        return;
-    cleanup_free char *path = files_format("%s/appliance.log", build->temporary.path);
-    cleanup_close int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+    cleanup_close int fd = getenv("LIBGUESTFS_DEBUG") ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (fd >= 0)
         dup2(fd, 2);
 }
@@ -134,7 +131,8 @@ static int make_rootfs(struct build *build, struct err *err)
     cleanup_free char *path = in_work(build, IMAGE_ROOTFS);
     struct source_job source_job = source_job_of(build);
     struct disk_job disk_job = {.path = path, .size = build->disk_size, .store = build->store,
-                                .work = build->temporary.path, .kernel = &build->kernel, .contained = build->contained};
+                                .work = build->temporary.path, .kernel = &build->kernel, .contained = build->contained,
+                                .quiet_start = build->source->reports_phases};
     int code = path ? check_space(build, err) : err_errno(err, ENOMEM, "build");
     if (code < 0)
         return code;
@@ -142,7 +140,7 @@ static int make_rootfs(struct build *build, struct err *err)
         return err_set(err, EPERM, "%s: needs user ids besides your own; install the package uidmap, and give this user "
                        "some with: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
                        build->source->name);
-    redirect_errors(build);
+    silence_errors();
     code = rootfs_build(build->source, &source_job, &disk_job, err);
     if (code == 0 && build->source->describe)
         code = build->source->describe(&source_job, &build->manifest, err);

@@ -90,7 +90,7 @@ static void init_main(const struct contain *contain, int namespaces, const struc
     if (read(ends->go_read, &users, 1) != 1)
         _exit(EXIT_GONDOLIN);
     if (namespaces)
-        contain_mounts(contain->keep);
+        contain_mounts(contain->keep, (namespaces & CLONE_NEWUSER) != 0);
     die_with_parent(ends->theirs);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

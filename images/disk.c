@@ -2,6 +2,7 @@
 #include "images/disk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +19,13 @@
 enum {
     APPLIANCE_MEMORY = 768, /* MiB */
     LOW_SPACE = 64 << 20,   /* bytes; less left on the host's file system explains any failure to write */
-    LOG_TAIL = 300,
 };
 
 struct disk {
     struct disk_job job;
     guestfs_h *g;
     struct accel_verdict verdict;
-    const char *phase;
+    const char *phase; /* NULL: progress is not reported */
 };
 
 static void on_progress(guestfs_h *g, void *data, uint64_t event, int handle, int flags, const char *text, size_t length,
@@ -33,32 +33,15 @@ static void on_progress(guestfs_h *g, void *data, uint64_t event, int handle, in
 {
     const struct disk *disk = data;
     (void)g, (void)event, (void)handle, (void)flags, (void)text, (void)length;
-    if (count >= 4 && numbers[3] > 0)
+    if (disk->phase && count >= 4 && numbers[3] > 0)
         contained_progress(disk->job.contained, disk->phase, (double)numbers[2] / (double)numbers[3]);
 }
 
 static void begin_phase(struct disk *disk, const char *phase)
 {
     disk->phase = phase;
-    contained_progress(disk->job.contained, phase, -1);
-}
-
-/* What supermin and QEMU printed goes where the worker's standard error goes: a file, of which this is the end. */
-static void last_words(const struct disk *disk, char *text, size_t size)
-{
-    cleanup_free char *path = files_format("%s/appliance.log", disk->job.work);
-    cleanup_free char *log = path ? files_read(path, 1 << 20, NULL) : NULL;
-    text[0] = '\0';
-    if (!log)
-        return;
-    size_t length = strlen(log);
-    while (length > 0 && log[length - 1] == '\n')
-        log[--length] = '\0';
-    const char *from = length > LOG_TAIL ? log + length - LOG_TAIL : log;
-    snprintf(text, size, " [%s]", from);
-    for (char *at = text; *at; at++)
-        if ((unsigned char)*at < ' ')
-            *at = ' ';
+    if (phase)
+        contained_progress(disk->job.contained, phase, -1);
 }
 
 /* The sentence for the call that failed last. A full host file system shows up in many ways (the appliance sees a broken
@@ -66,7 +49,6 @@ static void last_words(const struct disk *disk, char *text, size_t size)
 static int failed(const struct disk *disk, const char *what, struct err *err)
 {
     const char *reason = guestfs_last_error(disk->g);
-    char words[LOG_TAIL + 8];
     uint64_t space = files_free_space(disk->job.work);
 
     if (space < LOW_SPACE)
@@ -76,8 +58,11 @@ static int failed(const struct disk *disk, const char *what, struct err *err)
     if (guestfs_last_errno(disk->g) == ENOSPC || (reason && strstr(reason, "No space left on device")))
         return err_set(err, ENOSPC, "%s: the tree does not fit into the disk of %llu MiB; give a larger --size", what,
                        (unsigned long long)(disk->job.size >> 20));
-    last_words(disk, words, sizeof words);
-    return err_set(err, EIO, "%s: libguestfs: %s%s", what, reason ? reason : "failed", words);
+    if (!reason)
+        reason = "failed";
+    /* The first line is the reason; the others are general advice. */
+    return err_set(err, EIO, "%s: libguestfs: %.*s; to see more, run it again with LIBGUESTFS_DEBUG=1", what,
+                   (int)strcspn(reason, "\n"), reason);
 }
 
 /* Which kernel the appliance boots, and whether the machine can accelerate it. A handle reads it when it is made. */
@@ -138,10 +123,10 @@ static int launch(struct disk *disk, struct err *err)
     if (guestfs_add_drive_opts(disk->g, disk->job.path, GUESTFS_ADD_DRIVE_OPTS_FORMAT, "qcow2",
                                GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "unsafe", -1) < 0)
         return failed(disk, "add root disk", err);
-    begin_phase(disk, "starting the appliance");
+    begin_phase(disk, disk->job.quiet_start ? NULL : "starting the appliance");
     if (guestfs_launch(disk->g) < 0)
         return failed(disk, "start appliance", err);
-    begin_phase(disk, "making the file system");
+    begin_phase(disk, disk->job.quiet_start ? NULL : "making the file system");
     return make_file_system(disk) < 0 ? failed(disk, "make file system", err) : 0;
 }
 
@@ -157,7 +142,7 @@ int disk_open(const struct disk_job *job, struct disk **out, struct err *err)
         free(disk);
         return err_errno(err, ENOMEM, "start appliance");
     }
-    *disk = (struct disk){.job = *job, .g = g, .verdict = verdict, .phase = ""};
+    *disk = (struct disk){.job = *job, .g = g, .verdict = verdict};
     guestfs_set_error_handler(g, NULL, NULL);
     code = launch(disk, err);
     if (code < 0) {
@@ -172,6 +157,7 @@ int disk_fill(struct disk *disk, int fd, struct err *err)
 {
     char path[32];
     snprintf(path, sizeof path, "/dev/fd/%d", fd);
+    poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1); /* the tree may still be in the making */
     begin_phase(disk, "copying files");
     if (guestfs_tar_in_opts(disk->g, path, "/", GUESTFS_TAR_IN_OPTS_XATTRS, 1, GUESTFS_TAR_IN_OPTS_ACLS, 1, -1) < 0)
         return failed(disk, "copy files", err);

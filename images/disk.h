@@ -4,6 +4,7 @@
 #ifndef GONDOLIN_IMAGES_DISK_H
 #define GONDOLIN_IMAGES_DISK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "images/contain.h"
@@ -17,6 +18,7 @@ struct disk_job {
     const char *work;  /* a directory for temporary files, removed by the caller */
     const struct kernel *kernel;
     const struct contained *contained;
+    bool quiet_start; /* the start is not reported: something else is, meanwhile */
 };
 
 struct disk;

@@ -34,12 +34,17 @@ static const char *const kept_modules[] = {
     "virtio_pci", "virtio_blk",  "virtio_console", "virtio_rng", "virtio_scsi", "virtio_net", "virtio_mmio", "ext4",
     "sd_mod",     "crc32c_intel", "fuse",          "overlay",    "vmw_vsock_virtio_transport", NULL};
 
-/* "linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2), ...": the first real kernel in it. */
-static char *kernel_in(const char *depends)
+/* "linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2), ...": the first kernel in it, and its version if that is told. */
+static void read_dependency(const char *depends, struct kernel *kernel)
 {
     static const char prefix[] = "linux-image-";
     const char *at = strstr(depends, prefix);
-    return at ? strndup(at, strcspn(at, " ,|(")) : NULL;
+    if (!at)
+        return;
+    size_t length = strcspn(at, " ,|(");
+    kernel->package = strndup(at, length);
+    if (strncmp(at + length, " (= ", 4) == 0)
+        kernel->version = strndup(at + length + 4, strcspn(at + length + 4, ")"));
 }
 
 static int resolve_package(const struct apt *apt, struct kernel *kernel, struct err *err)
@@ -50,10 +55,10 @@ static int resolve_package(const struct apt *apt, struct kernel *kernel, struct 
     int code = apt_field(apt, META_PACKAGE, "Depends", &depends, err);
     if (code < 0)
         return code;
-    kernel->package = kernel_in(depends);
+    read_dependency(depends, kernel);
     if (!kernel->package)
         return err_set(err, EIO, "kernel: %s depends on no kernel (%s)", META_PACKAGE, depends);
-    return apt_field(apt, kernel->package, "Version", &kernel->version, err);
+    return kernel->version ? 0 : apt_field(apt, kernel->package, "Version", &kernel->version, err);
 }
 
 /* Where unpacking writes to. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -49,6 +50,8 @@ static void producer_main(const struct image_source *source, const struct source
 {
     struct err err = {0};
     signal(SIGPIPE, SIG_IGN);
+    /* libarchive converts names between UTF-8 (of pax headers) and the locale's character set. */
+    setlocale(LC_CTYPE, "C.UTF-8");
     write_tar(source, job, stream, &err);
     /* The result first: who has seen the stream's end finds it there. */
     (void)!write(result, &err, sizeof err);

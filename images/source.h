@@ -30,6 +30,7 @@ struct image_source {
     uint64_t disk_size;        /* default virtual size, bytes */
     uint64_t memory;           /* default of sandboxes, bytes; 0: gondolin's */
     bool needs_many_ids;       /* making the tree needs more user ids than one's own */
+    bool reports_phases;       /* write_tree takes long and tells how it goes on */
 
     /* Adds everything that decides the tree, besides the recipe: digests of inputs, the state of package lists. */
     int (*add_inputs)(const struct source_job *job, struct digest *inputs, struct err *err);

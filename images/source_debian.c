@@ -106,14 +106,16 @@ static int write_settings(const struct source_job *job, const char *path, struct
 /* mmdebstrap tells its phases as "I: installing essential packages...". */
 static void report_phase(void *data, const char *line)
 {
+    static const char *const phases[] = {"running apt-get", "downloading", "extracting", "installing", "cleaning"};
     const struct source_job *job = data;
     char phase[80];
-    if (strncmp(line, "I: ", 3) != 0 || strstr(line, "tempdir") || strncmp(line, "I: success", 10) == 0)
-        return;
-    int length = snprintf(phase, sizeof phase, "%s", line + 3);
-    while (length > 0 && length < (int)sizeof phase && phase[length - 1] == '.')
-        phase[--length] = '\0';
-    contained_progress(job->contained, phase, -1);
+
+    for (size_t i = 0; strncmp(line, "I: ", 3) == 0 && i < sizeof phases / sizeof *phases; i++) {
+        if (strncmp(line + 3, phases[i], strlen(phases[i])) != 0)
+            continue;
+        snprintf(phase, sizeof phase, "%.*s", (int)strcspn(line + 3, "."), line + 3);
+        contained_progress(job->contained, phase, -1);
+    }
 }
 
 static int make_arguments(const struct source_job *job, const char *settings, struct names *argv, struct err *err)
@@ -173,7 +175,8 @@ static int copy_tree(const struct source_job *job, struct tree *tree, struct arc
     struct archive_entry *entry;
     int result;
 
-    while ((result = archive_read_next_header(from, &entry)) == ARCHIVE_OK && !tree->err.code) {
+    /* A name that is no UTF-8 is a warning: it is kept as it is. */
+    while ((result = archive_read_next_header(from, &entry)) <= ARCHIVE_OK && result >= ARCHIVE_WARN && !tree->err.code) {
         const char *path = plain_path(archive_entry_pathname(entry));
         if (strcmp(path, BUILD_SETTINGS) == 0)
             continue;
@@ -202,7 +205,6 @@ static int read_archive(const struct source_job *job, struct running *running, s
     }
     output->running = running;
     archive_read_support_format_tar(from);
-    archive_read_set_options(from, "hdrcharset=BINARY"); /* names are bytes, in whatever locale */
     if (archive_read_open(from, output, NULL, read_output, NULL) == ARCHIVE_OK)
         code = copy_tree(job, tree, from, err);
     else
@@ -274,6 +276,7 @@ const struct image_source source_debian = {
     .default_suite = "bookworm",
     .disk_size = 8ULL << 30,
     .needs_many_ids = true,
+    .reports_phases = true,
     .add_inputs = add_inputs,
     .write_tree = write_tree,
     .describe = describe,

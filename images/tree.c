@@ -25,8 +25,8 @@ static void fail(struct tree *tree, struct archive *archive, const char *path)
 
 static void write_header(struct tree *tree, struct archive_entry *entry)
 {
-    /* A warning is a detail that the format cannot hold (a name in no known character set): not acceptable here. */
-    if (archive_write_header(tree->archive, entry) != ARCHIVE_OK)
+    /* A warning: a name in no known character set, which is written as the bytes it is. */
+    if (archive_write_header(tree->archive, entry) < ARCHIVE_WARN)
         fail(tree, tree->archive, archive_entry_pathname(entry));
 }
 

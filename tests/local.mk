@@ -2,6 +2,8 @@
 UNIT_LIBS = $(CRITERION_LIBS)
 
 include $(top_srcdir)/tests/unit/loop.mk
+include $(top_srcdir)/tests/unit/wire.mk
+include $(top_srcdir)/tests/unit/server.mk
 include $(top_srcdir)/tests/unit/jail.mk
 include $(top_srcdir)/tests/unit/nodes.mk
 include $(top_srcdir)/tests/unit/nearest.mk
@@ -12,3 +14,21 @@ include $(top_srcdir)/tests/unit/holders.mk
 include $(top_srcdir)/tests/unit/copier.mk
 include $(top_srcdir)/tests/unit/guest.mk
 include $(top_srcdir)/tests/unit/vmm.mk
+include $(top_srcdir)/tests/unit/doctor.mk
+
+# Integration tests: short shell scripts that boot real machines. They run in parallel (make -j2 check: one machine for
+# each core) on one image, made once for the build tree and again when the agent changes.
+TEST_EXTENSIONS = .sh
+SH_LOG_COMPILER = $(SHELL)
+AM_TESTS_ENVIRONMENT = GONDOLIN_BUILD='$(abs_top_builddir)'; GONDOLIN_SOURCE='$(abs_top_srcdir)'; \
+	GONDOLIN_STORE='$(abs_top_builddir)/tests/store'; export GONDOLIN_BUILD GONDOLIN_SOURCE GONDOLIN_STORE;
+
+tests/store.stamp: gondolin$(EXEEXT) gondolin-guest$(EXEEXT) gondolin-keeper$(EXEEXT)
+	$(AM_V_GEN)GONDOLIN_STORE='$(abs_top_builddir)/tests/store' ./gondolin$(EXEEXT) build busybox && touch $@
+CLEANFILES += tests/store.stamp
+
+clean-local:
+	rm -rf tests/store
+
+include $(top_srcdir)/tests/integration/local.mk
+include $(top_srcdir)/tests/integration/vmm.mk

@@ -1,0 +1,111 @@
+# shellcheck shell=sh
+# Sourced by every integration test. Gives a private runtime directory and scratch space, `gondolin` on the PATH, a
+# busybox sandbox on request, and counts at the end what was left behind.
+#
+#   . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
+#   sandbox                 # boots one; $sb is its mount point
+#   test ... || fail "what"
+#
+# Exit codes as automake reads them: 0 passed, 77 skipped, anything else failed.
+set -eu
+
+name=$(basename "$0" .sh)
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/gondolin-$name.XXXXXX")
+XDG_RUNTIME_DIR=$scratch/run
+PATH=$GONDOLIN_BUILD:$PATH
+export XDG_RUNTIME_DIR PATH
+mkdir -m 0700 "$XDG_RUNTIME_DIR"
+
+fail() {
+    echo "FAIL: $name: $*" >&2
+    for log in "$scratch"/*.log; do
+        [ -f "$log" ] && { echo "--- $log" >&2; tail -n 20 "$log" >&2; }
+    done
+    exit 1
+}
+
+skip() {
+    echo "SKIP: $name: $*"
+    exit 77
+}
+
+requires() {
+    command -v "$1" >/dev/null || skip "needs $1 (Debian package $2)"
+}
+
+# Waits until a command succeeds: `eventually SECONDS COMMAND...`. Only for what nothing announces.
+eventually() {
+    tries=$(($1 * 20))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+
+# Boots a sandbox on $scratch/sb (or $scratch/$1, with further options behind it); sets $sb.
+sandbox() {
+    sb=$scratch/${1:-sb}
+    [ $# -gt 0 ] && shift
+    timeout 120 gondolin mount --image busybox "$@" "$sb" >"$scratch/mount.out" 2>"$scratch/mount.log" ||
+        fail "gondolin mount: $(cat "$scratch/mount.log")"
+}
+
+# The value of a key of the status file.
+status_of() {
+    sed -n "s/^$1 //p" "$sb/status"
+}
+
+# Processes that belong to this test: everything of gondolin's whose environment names our runtime directory.
+our_processes() {
+    for proc in /proc/[0-9]*; do
+        tr '\0' '\n' <"$proc/environ" 2>/dev/null | grep -qxF "XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR" || continue
+        case $(cat "$proc/comm" 2>/dev/null) in
+        gondolin*|qemu*) echo "${proc#/proc/} $(tr '\0' ' ' <"$proc/cmdline" 2>/dev/null | cut -c1-100)" ;;
+        esac
+    done
+}
+
+our_mounts() {
+    grep -F " $scratch/" /proc/self/mountinfo || true
+}
+
+our_files() {
+    find "$XDG_RUNTIME_DIR" -mindepth 2 2>/dev/null || true
+}
+
+leftovers() {
+    our_processes
+    our_mounts
+    our_files
+}
+
+nothing_left() {
+    [ -z "$(leftovers)" ]
+}
+
+# A test that ends its sandboxes itself can check at once; at the end it is checked for all.
+expect_nothing_left() {
+    eventually 5 nothing_left || fail "left behind: $(leftovers)"
+}
+
+finish_test() {
+    code=$?
+    trap - EXIT
+    for dir in "$scratch"/*; do
+        if mountpoint -q "$dir" 2>/dev/null; then
+            timeout 20 gondolin umount --force "$dir" >/dev/null 2>&1 || umount -l "$dir" 2>/dev/null || true
+        fi
+    done
+    if ! eventually 5 nothing_left; then
+        echo "FAIL: $name: left behind:" >&2
+        leftovers >&2
+        our_processes | while read -r pid _; do kill -9 "$pid" 2>/dev/null || true; done
+        [ "$code" = 0 ] && code=1
+    fi
+    rm -rf "$scratch"
+    exit "$code"
+}
+trap finish_test EXIT
+trap 'exit 130' INT TERM HUP

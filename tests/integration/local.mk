@@ -1,0 +1,6 @@
+INTEGRATION_TESTS = \
+	tests/integration/tour.sh
+
+TESTS += $(INTEGRATION_TESTS)
+EXTRA_DIST += $(INTEGRATION_TESTS) tests/integration/lib.sh
+$(INTEGRATION_TESTS:.sh=.log): tests/store.stamp

@@ -47,19 +47,28 @@ pkglibexec_PROGRAMS += gondolin-keeper
 gondolin_keeper_SOURCES = src/keeper_main.c
 gondolin_keeper_LDADD = src/libhost.a images/libimages.a src/libcommon.a $(ARCHIVE_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS)
 
+DOCTOR_SOURCES = src/doctor.c src/doctor.h src/doctor_host.c src/doctor_tools.c
+
 bin_PROGRAMS += gondolin
 gondolin_SOURCES = \
 	src/main.c src/verbs.h \
 	src/verb_attach.c \
-	src/verb_build.c \
-	src/verb_doctor.c \
 	src/verb_exec.c \
-	src/verb_image.c \
 	src/verb_list.c \
-	src/verb_mount.c \
 	src/verb_run.c \
 	src/verb_shell.c \
 	src/verb_status.c \
 	src/verb_umount.c
-gondolin_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a vmm/libvmm.a images/libimages.a src/libhost.a \
+gondolin_LDADD = src/libhost.a src/libcommon.a $(JSON_LIBS) -lpthread
+
+# The verbs that need more libraries, so that the others start fast.
+pkglibexec_PROGRAMS += gondolin-engine
+gondolin_engine_SOURCES = \
+	src/engine_main.c src/verbs.h \
+	$(DOCTOR_SOURCES) \
+	src/verb_build.c \
+	src/verb_doctor.c \
+	src/verb_image.c \
+	src/verb_mount.c
+gondolin_engine_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a vmm/libvmm.a images/libimages.a src/libhost.a \
 	src/libcommon.a $(FUSE_LIBS) $(GUESTFS_LIBS) $(ARCHIVE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS) -lpthread

@@ -2,25 +2,29 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/err.h"
+#include "src/libexec.h"
 #include "src/nearest.h"
 #include "src/options.h"
 #include "src/verbs.h"
 
 struct verb {
     const char *name;
-    int (*run)(int argc, char **argv);
+    int (*run)(int argc, char **argv); /* NULL: in the engine */
     const char *summary;
 };
 
 static int verb_help(int argc, char **argv);
 
 static const struct verb verbs[] = {
-    {"mount", verb_mount, "boot a sandbox and mount it on a directory"},
+    {"mount", NULL, "boot a sandbox and mount it on a directory"},
     {"umount", verb_umount, "unmount a sandbox and end it"},
     {"run", verb_run, "boot, run one command, end"},
     {"exec", verb_exec, "run a command in a sandbox"},
@@ -28,13 +32,24 @@ static const struct verb verbs[] = {
     {"attach", verb_attach, "follow a sandbox's console"},
     {"list", verb_list, "list the running sandboxes"},
     {"status", verb_status, "show the state of a sandbox"},
-    {"build", verb_build, "build an image"},
-    {"image", verb_image, "list, inspect, verify, tag and remove images"},
-    {"doctor", verb_doctor, "check what gondolin needs on this machine"},
+    {"build", NULL, "build an image"},
+    {"image", NULL, "list, inspect, verify, tag and remove images"},
+    {"doctor", NULL, "check what gondolin needs on this machine"},
     {"help", verb_help, "show this text, or that of a verb"},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
+
+/* Descriptors 0, 1 and 2 are open from here on: a file opened later must not be taken for standard output. */
+static void open_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
 
 static void print_help(FILE *to)
 {
@@ -65,6 +80,29 @@ static const struct verb *find_verb(const char *word)
     return NULL;
 }
 
+/* Verbs that need the big libraries are in a program of their own: loading those takes twenty times as long as all that
+ * `gondolin exec` does on this side. argv[0] is the verb, as for the others. */
+static int run_engine(int argc, char **argv)
+{
+    static const char engine[] = "gondolin-engine";
+    char *path = libexec_path(engine);
+    char **words = calloc((size_t)argc + 2, sizeof *words);
+    if (path && words) {
+        words[0] = (char *)"gondolin";
+        memcpy(words + 1, argv, (size_t)argc * sizeof *words);
+        execv(path, words);
+    }
+    int code = verb_refused(argv[0], "%s: %s; is gondolin installed whole?", path ? path : engine, strerror(errno));
+    free(words);
+    free(path);
+    return code;
+}
+
+static int run_verb(const struct verb *verb, int argc, char **argv)
+{
+    return verb->run ? verb->run(argc, argv) : run_engine(argc, argv);
+}
+
 static int verb_help(int argc, char **argv)
 {
     const struct usage usage = {
@@ -86,7 +124,7 @@ static int verb_help(int argc, char **argv)
     if (!verb)
         return no_such_verb(operands.words[0]);
     char *help[] = {operands.words[0], "--help", NULL};
-    return verb->run(2, help);
+    return run_verb(verb, 2, help);
 }
 
 static int first_option(const char *word)
@@ -116,6 +154,7 @@ static int finish(int code)
 
 int main(int argc, char **argv)
 {
+    open_standard_files();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_GONDOLIN;
@@ -123,5 +162,5 @@ int main(int argc, char **argv)
     if (argv[1][0] == '-')
         return finish(first_option(argv[1]));
     const struct verb *verb = find_verb(argv[1]);
-    return verb ? finish(verb->run(argc - 1, argv + 1)) : no_such_verb(argv[1]);
+    return verb ? finish(run_verb(verb, argc - 1, argv + 1)) : no_such_verb(argv[1]);
 }

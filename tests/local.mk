@@ -23,7 +23,7 @@ SH_LOG_COMPILER = $(SHELL)
 AM_TESTS_ENVIRONMENT = GONDOLIN_BUILD='$(abs_top_builddir)'; GONDOLIN_SOURCE='$(abs_top_srcdir)'; \
 	GONDOLIN_STORE='$(abs_top_builddir)/tests/store'; export GONDOLIN_BUILD GONDOLIN_SOURCE GONDOLIN_STORE;
 
-tests/store.stamp: gondolin$(EXEEXT) gondolin-guest$(EXEEXT) gondolin-keeper$(EXEEXT)
+tests/store.stamp: gondolin$(EXEEXT) gondolin-engine$(EXEEXT) gondolin-guest$(EXEEXT) gondolin-keeper$(EXEEXT)
 	$(AM_V_GEN)GONDOLIN_STORE='$(abs_top_builddir)/tests/store' ./gondolin$(EXEEXT) build busybox && touch $@
 CLEANFILES += tests/store.stamp
 

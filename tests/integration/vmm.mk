@@ -2,7 +2,7 @@
 VMM_INTEGRATION_TESTS = tests/integration/doctor.sh tests/integration/nested-kvm-probe.sh
 TESTS += $(VMM_INTEGRATION_TESTS)
 EXTRA_DIST += $(VMM_INTEGRATION_TESTS)
-tests/integration/doctor.log: gondolin$(EXEEXT)
+tests/integration/doctor.log: gondolin$(EXEEXT) gondolin-engine$(EXEEXT)
 
 # Static, because it runs in a machine that has nothing else.
 check_PROGRAMS += tests/tools/accel-probe

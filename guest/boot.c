@@ -91,7 +91,8 @@ static int mount_root(const struct cmdline *c, int uevents, struct err *err)
         return err_set(err, ENODEV, "mount root: %s did not appear in %d s; is the disk there, and its driver in the "
                        "initramfs?", c->root, ROOT_DEVICE_WAIT_MS / 1000);
     if (rc == -EACCES || rc == -EROFS)
-        return err_errno(err, -rc, "mount root: %s: the disk is read-only; add gondolin.ro", c->root);
+        return err_set(err, -rc, "mount root: %s: the disk is read-only; add gondolin.ro to the kernel's command line",
+                       c->root);
     if (rc < 0)
         return err_errno(err, -rc, "mount root: %s (or its first partition) as %s", c->root, c->fstype);
     return 0;

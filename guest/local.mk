@@ -27,8 +27,9 @@ gondolin_guest_SOURCES = \
 	guest/mounts.c guest/mounts.h \
 	guest/ports.c guest/ports.h \
 	guest/power.c guest/power.h \
+	guest/rootserve.c guest/rootserve.h \
 	guest/uevent.c guest/uevent.h \
-	$(GUEST_ENGINE_SOURCES) $(COMMON_SOURCES)
+	$(GUEST_ENGINE_SOURCES) $(FS_SERVER_SOURCES) $(COMMON_SOURCES)
 gondolin_guest_CPPFLAGS = -I$(top_srcdir) -D_GNU_SOURCE= $(JSON_CFLAGS)
 gondolin_guest_CFLAGS = $(WARN_CFLAGS) -fno-pie -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
 	-ffunction-sections -fdata-sections

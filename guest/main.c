@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "guest/mounts.h"
 #include "guest/ports.h"
 #include "guest/power.h"
+#include "guest/rootserve.h"
 #include "guest/session.h"
 #include "guest/uevent.h"
 #include "src/err.h"
@@ -32,6 +34,9 @@ struct agent {
     struct boot_times times;
     bool root_writable;
     int uevents, signals;
+    struct watch *uevents_watch; /* until the root port is there */
+    struct rootserve *rootserve;
+    int rootserve_ended; /* an eventfd */
 };
 
 static const struct account_files account_files = {.passwd = "/etc/passwd", .group = "/etc/group"};
@@ -53,6 +58,62 @@ static void shut_down(void *data, uint64_t grace_ms)
 {
     struct agent *agent = data;
     power_down(agent->power, POWER_OFF, grace_ms);
+}
+
+/* Called in the serving thread. */
+static void root_ended(void *data, const char *why)
+{
+    const struct agent *agent = data;
+    log_line(LOG_LEVEL_ERROR, "%s", why);
+    eventfd_write(agent->rootserve_ended, 1);
+}
+
+/* Returns whether there is nothing to wait for any more. */
+static bool serve_root(struct agent *agent)
+{
+    int port = ports_open(PORT_ROOT);
+    if (port == -ENOENT)
+        return false;
+    agent->rootserve = port >= 0 ? rootserve_start(port, root_ended, agent) : NULL;
+    if (agent->rootserve)
+        return true;
+    log_line(LOG_LEVEL_ERROR, "serve the root file system: %s", strerror(port < 0 ? -port : errno));
+    if (port >= 0)
+        close(port);
+    return true;
+}
+
+static void device_announced(void *data, uint32_t events)
+{
+    struct agent *agent = data;
+    (void)events;
+    uevent_drain(agent->uevents);
+    if (serve_root(agent)) {
+        watch_del(agent->uevents_watch);
+        close(agent->uevents);
+    }
+}
+
+/* A fresh session for a host that begins anew. */
+static void root_serving_ended(void *data, uint32_t events)
+{
+    struct agent *agent = data;
+    eventfd_t count;
+    (void)events;
+    eventfd_read(agent->rootserve_ended, &count);
+    rootserve_stop(agent->rootserve);
+    agent->rootserve = NULL;
+    session_log(agent->session, "serving the root file system failed; started again");
+    serve_root(agent);
+}
+
+/* The file system has to be at rest for its disk to be consistent. */
+static void finish(void *data)
+{
+    struct agent *agent = data;
+    rootserve_stop(agent->rootserve);
+    agent->rootserve = NULL;
+    mounts_finish();
 }
 
 /* A machine that nobody directs any more must not run on. */
@@ -116,6 +177,19 @@ static int open_control_port(const struct agent *agent, struct err *err)
     return fd >= 0 ? fd : err_errno(err, -fd, "open port " PORT_CTL);
 }
 
+static int set_up_loop(struct agent *agent)
+{
+    agent->loop = loop_new();
+    agent->power = agent->loop ? power_new(agent->loop, finish, agent) : NULL;
+    agent->signals = block_signals();
+    agent->rootserve_ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!agent->power || agent->signals < 0 || agent->rootserve_ended < 0 ||
+        !loop_watch(agent->loop, agent->signals, EPOLLIN, signals_ready, agent) ||
+        !loop_watch(agent->loop, agent->rootserve_ended, EPOLLIN, root_serving_ended, agent))
+        return -errno;
+    return 0;
+}
+
 static int start(struct agent *agent, struct err *err)
 {
     agent->uevents = uevent_open();
@@ -128,12 +202,11 @@ static int start(struct agent *agent, struct err *err)
     if (port < 0)
         return port;
     agent->times.ports = boot_now_us();
-    agent->loop = loop_new();
-    agent->power = agent->loop ? power_new(agent->loop) : NULL;
-    agent->signals = block_signals();
-    if (!agent->power || agent->signals < 0 ||
-        !loop_watch(agent->loop, agent->signals, EPOLLIN, signals_ready, agent))
-        return err_errno(err, errno, "set up the agent");
+    rc = set_up_loop(agent);
+    if (rc < 0)
+        return err_errno(err, -rc, "set up the agent");
+    if (!serve_root(agent))
+        agent->uevents_watch = loop_watch(agent->loop, agent->uevents, EPOLLIN, device_announced, agent);
     agent->session = session_new(agent->loop, port, &account_files, agent->root_writable, &agent->times,
                                  &session_ops, agent);
     if (!agent->session)

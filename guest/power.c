@@ -11,7 +11,6 @@
 
 #include "guest/job.h"
 #include "guest/log.h"
-#include "guest/mounts.h"
 
 /* After SIGKILL a process can still be busy in the kernel; the last frames can still be on their way. */
 enum { KILLED_WAIT_MS = 2000, LAST_FRAMES_WAIT_MS = 1000 };
@@ -25,13 +24,15 @@ struct power {
     enum stage stage;
     enum power_action action;
     uint64_t due_ms;
+    void (*finish)(void *data);
+    void *data;
 };
 
-struct power *power_new(struct loop *loop)
+struct power *power_new(struct loop *loop, void (*finish)(void *data), void *data)
 {
     struct power *power = calloc(1, sizeof *power);
     if (power)
-        power->loop = loop;
+        *power = (struct power){.loop = loop, .finish = finish, .data = data};
     return power;
 }
 
@@ -67,7 +68,7 @@ static void end_now(void *data)
 static void leave(struct power *power)
 {
     power->stage = STAGE_LEAVING;
-    mounts_finish();
+    power->finish(power->data);
     if (!power->session)
         end_now(power);
     session_goodbye(power->session);

@@ -12,8 +12,9 @@ enum power_action { POWER_OFF, POWER_REBOOT };
 
 struct power;
 
-/* `session` may be set later, or be NULL: then nobody is told. NULL with errno (ENOMEM). */
-struct power *power_new(struct loop *loop);
+/* `finish` makes the file systems clean; it is called when no other process is left. The session may be set later, or
+ * never: then nobody is told. NULL with errno (ENOMEM). */
+struct power *power_new(struct loop *loop, void (*finish)(void *data), void *data);
 void power_set_session(struct power *power, struct session *session);
 
 /* Starts the ladder. Called again, it only shortens the grace. Does not return to the loop for long: the machine ends. */

@@ -82,7 +82,7 @@ static void explain_report(struct accel_verdict *v, const struct kvm_probe_repor
 /* In the child. The report fits a pipe's buffer, so the write cannot block. */
 static _Noreturn void probe_and_report(int fd)
 {
-    const struct itimerval cpu_time = {.it_value = {.tv_usec = CPU_TIME_MS * 1000}};
+    const struct itimerval cpu_time = {.it_value = {.tv_usec = CPU_TIME_MS * 1000L}};
     sigset_t none;
     sigemptyset(&none);
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -182,8 +182,8 @@ int child_run(char *const *argv, const int *fds, size_t fd_count, unsigned timeo
         return err_errno(err, errno, "start %s: memfd_create", argv[0]);
     const struct child_spec spec = {.argv = argv, .fds = fds, .fd_count = fd_count, .stdout_fd = out,
                                     .stderr_fd = complaints};
-    pid_t pid;
-    int fd, in_time;
+    pid_t pid = -1;
+    int fd = -1, in_time = 0;
     int rc = child_start(&spec, &pid, &fd, err);
     if (rc < 0)
         return rc;

@@ -69,10 +69,14 @@ __asm__(".pushsection .rodata\n"
         "    addq %rax, %rax\n"
         "    outb %al, $0x10\n" /* ANSWER to ANSWER_PORT */
         "    hlt\n"
-        "kvm_probe_program_end:\n"
+        "4:\n"
+        "    .balign 4\n"
+        "kvm_probe_program_size:\n"
+        "    .long 4b - kvm_probe_program\n"
         "    .popsection\n");
 
-extern const uint8_t kvm_probe_program[], kvm_probe_program_end[];
+extern const uint8_t kvm_probe_program[];
+extern const uint32_t kvm_probe_program_size;
 
 struct machine {
     int kvm, vm, vcpu;
@@ -106,7 +110,7 @@ static struct kvm_probe_report add_memory(struct machine *m)
     put_entry(m->memory, PDPT, PD | PAGE_PRESENT | PAGE_WRITABLE);
     put_entry(m->memory, PD, PAGE_PRESENT | PAGE_WRITABLE | PAGE_LARGE);
     memcpy(m->memory + GDT, descriptors, sizeof descriptors);
-    memcpy(m->memory + PROGRAM, kvm_probe_program, (size_t)(kvm_probe_program_end - kvm_probe_program));
+    memcpy(m->memory + PROGRAM, kvm_probe_program, kvm_probe_program_size);
 
     struct kvm_userspace_memory_region slot = {.memory_size = MEMORY_SIZE, .userspace_addr = (uintptr_t)m->memory};
     if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)

@@ -40,7 +40,8 @@ char *program_find(const char *name)
         cleanup_free char *candidate = NULL;
         if (asprintf(&candidate, "%s/%s", *directory ? directory : ".", name) < 0) {
             candidate = NULL;
-            return found(name, -ENOMEM);
+            rc = -ENOMEM;
+            break;
         }
         int this_one = check_executable(candidate);
         if (this_one == 0)

@@ -8,8 +8,8 @@ requires apt-get apt
 requires dpkg-deb dpkg
 requires cpio cpio
 busybox=$(command -v busybox) || skip 'needs busybox (Debian package busybox-static)'
-cp "$busybox" "$scratch/busybox" # outside PATH it is alone: a dynamic one would not run in the machine
-if LC_ALL=C grep -aq 'ld-linux' "$scratch/busybox"; then skip 'needs a static busybox (Debian package busybox-static)'; fi
+cp "$busybox" "$scratch/busybox"
+if ldd "$scratch/busybox" >/dev/null 2>&1; then skip 'needs a static busybox (Debian package busybox-static)'; fi
 
 # Debian's generic kernel has kvm-amd; the cloud kernel has not.
 package=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)

@@ -11,10 +11,16 @@ set -eu
 
 name=$(basename "$0" .sh)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/gondolin-$name.XXXXXX")
+shared_store=$GONDOLIN_STORE
 XDG_RUNTIME_DIR=$scratch/run
+XDG_STATE_HOME=$scratch/state
+GONDOLIN_STORE=$scratch/own-store
 PATH=$GONDOLIN_BUILD:$PATH
-export XDG_RUNTIME_DIR PATH
+export XDG_RUNTIME_DIR XDG_STATE_HOME GONDOLIN_STORE PATH
 mkdir -m 0700 "$XDG_RUNTIME_DIR"
+# The images are shared, the work in progress is our own: what is left of it can be counted.
+mkdir "$GONDOLIN_STORE"
+ln -s "$shared_store/images" "$shared_store/tags" "$shared_store/cache" "$GONDOLIN_STORE"
 
 fail() {
     echo "FAIL: $name: $*" >&2
@@ -73,6 +79,7 @@ our_mounts() {
 
 our_files() {
     find "$XDG_RUNTIME_DIR" -mindepth 2 2>/dev/null || true
+    find "$GONDOLIN_STORE/tmp" -mindepth 1 2>/dev/null || true
 }
 
 leftovers() {

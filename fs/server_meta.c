@@ -18,12 +18,12 @@ int server_put_entry(struct server *server, const struct vfs_entry *entry, struc
     return server_node_enter(server, entry, &out->nodeid);
 }
 
-static int put_attr(struct call *call, int rc)
+static int put_attr(struct call *call, int rc, double timeout)
 {
     struct fuse_attr_out *out = call->body;
     if (rc < 0)
         return rc;
-    server_put_timeout(call->server->config.attr_timeout, &out->attr_valid, &out->attr_valid_nsec);
+    server_put_timeout(timeout, &out->attr_valid, &out->attr_valid_nsec);
     out->dummy = 0;
     return sizeof *out;
 }
@@ -60,7 +60,7 @@ int server_getattr(struct call *call)
     int rc = pin_optional_handle(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh);
     if (rc == 0)
         rc = vfs->ops->getattr(vfs, call->node->vnode, file_of(call), &out->attr);
-    return put_attr(call, rc);
+    return put_attr(call, rc, call->server->config.attr_timeout);
 }
 
 int server_setattr(struct call *call)
@@ -71,7 +71,9 @@ int server_setattr(struct call *call)
     int rc = pin_optional_handle(call, in->valid & FATTR_FH, in->fh);
     if (rc == 0)
         rc = vfs->ops->setattr(vfs, call->node->vnode, file_of(call), in, &out->attr);
-    return put_attr(call, rc);
+    /* The kernel sends a change of nothing before a write that will clear suid: the mode is good until that write. */
+    bool about_to_change = !(in->valid & ~(uint32_t)FATTR_FH);
+    return put_attr(call, rc, about_to_change ? 0 : call->server->config.attr_timeout);
 }
 
 int server_readlink(struct call *call)

@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A directory of this machine served by fs/server straight on its own /dev/fuse (tests/tools/serve-dir), without a VM:
+# POSIX behaviour as root and as an ordinary user, git, a compiler, random file operations.
+. "$GONDOLIN_SOURCE/tests/integration/lib.sh"
+
+[ -c /dev/fuse ] || skip "needs /dev/fuse"
+requires fusermount3 fuse3
+requires setfattr attr
+requires git git
+
+# check USER [ownership]: serves a new directory as that user (a command to run things as him, or nothing) and runs the
+# battery on it.
+check() {
+    as=$1 dir=$scratch/$((count += 1))
+    $as mkdir "$dir" "$dir/below" "$dir/mnt"
+    # shellcheck disable=SC2086 # $as is several words
+    $as "$tools/serve-dir" "$dir/below" "$dir/mnt" >"$scratch/ready" 2>"$scratch/serve.log" &
+    server=$!
+    eventually 10 grep -q ready "$scratch/ready" || fail "serve-dir did not mount"
+    $as sh "$GONDOLIN_SOURCE/tests/integration/posix-battery.sh" "$dir/below" "$dir/mnt" "$tools" "${2-}" ||
+        failed="the battery on $dir failed (as: ${as:-this user})"
+    kill "$server"
+    wait "$server" || fail "serve-dir ended with $?"
+    [ ! -s "$scratch/serve.log" ] || fail "serve-dir complained"
+    [ -z "${failed-}" ] || fail "$failed"
+}
+
+# where another user gets at them, too
+tools=$scratch/tools count=0
+mkdir "$tools"
+cp "$GONDOLIN_BUILD/tests/tools/serve-dir" "$GONDOLIN_BUILD/tests/tools/fsx" "$tools"
+chmod 1777 "$scratch"
+
+if [ "$(id -u)" = 0 ]; then
+    check "" ownership
+    check "setpriv --reuid 65534 --regid 65534 --clear-groups"
+else
+    check ""
+fi

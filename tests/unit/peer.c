@@ -17,7 +17,7 @@ static void take_reply(void *data, const struct iovec *iov, int count)
     struct peer_reply *reply = &peer->reply[peer->replies % PEER_REPLIES];
     memcpy(&reply->header, iov[0].iov_base, sizeof reply->header);
     reply->len = count > 1 ? iov[1].iov_len : 0;
-    cr_assert_leq(reply->len, sizeof reply->body);
+    cr_assert_leq(reply->len, PEER_BODY);
     if (count > 1)
         memcpy(reply->body, iov[1].iov_base, reply->len);
     cr_assert_eq(reply->header.len, sizeof reply->header + reply->len);
@@ -57,6 +57,8 @@ struct peer *peer_new(const struct peer_options *options)
     peer->dir_fd = open(peer->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     cr_assert_eq(mkdirat(peer->dir_fd, "tree", 0755), 0);
     peer->tree_fd = openat(peer->dir_fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < PEER_REPLIES; i++)
+        peer->reply[i].body = calloc(1, PEER_BODY);
     pthread_mutex_init(&peer->lock, NULL);
     pthread_cond_init(&peer->replied, NULL);
     make_server(peer, options);
@@ -78,6 +80,8 @@ void peer_free(struct peer *peer)
     close(peer->tree_fd);
     close(peer->dir_fd);
     nftw(peer->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    for (int i = 0; i < PEER_REPLIES; i++)
+        free(peer->reply[i].body);
     free(peer);
 }
 

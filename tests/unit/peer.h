@@ -11,7 +11,7 @@
 #include "fs/vfs.h"
 #include "fs/wire.h"
 
-enum { PEER_MAX_WRITE = 128 * 1024, PEER_REPLIES = 16 };
+enum { PEER_MAX_WRITE = 128 * 1024, PEER_BODY = PEER_MAX_WRITE + 128, PEER_REPLIES = 16 };
 
 struct peer {
     char dir[64]; /* scratch; holds tree/ and what a test puts beside it */
@@ -24,7 +24,7 @@ struct peer {
     pthread_cond_t replied;
     struct peer_reply {
         struct fuse_out_header header;
-        uint64_t body[PEER_MAX_WRITE / 8 + 16];
+        uint64_t *body;
         size_t len; /* of the body */
     } reply[PEER_REPLIES]; /* a ring of the last ones */
     unsigned replies;

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { PIECE = 64 * 1024 };
+enum { PIECE = 2 * 65524 }; /* two whole frames of the control protocol */
 
 /* Whoever started us may have set O_NONBLOCK on a descriptor that it shares with us. */
 static bool wait_for(int fd, short events)

@@ -44,7 +44,7 @@ static struct client {
     struct waiter waiter;
     struct terminal terminal;
     int signals_seen, last_signal;
-    bool detached, gave_up, totals_known;
+    bool detached, gave_up, totals_known, out_reported, err_reported;
     struct err failure; /* of this side: output that could not be written */
 } client;
 
@@ -295,12 +295,12 @@ static void learn_totals(struct client *c)
 }
 
 /* A reader that has gone is the command's business, told in the usual way; a full disk is for the user. */
-static void check_output(struct client *c, struct copier *copier, const char *name, int *reported)
+static void check_output(struct client *c, const struct copier *copier, const char *name, bool *reported)
 {
     int code = copier->write_error;
     if (!code || *reported)
         return;
-    *reported = code;
+    *reported = true;
     if (code != EPIPE && !c->failure.code)
         err_errno(&c->failure, code, "%s", name);
     kill_job(c, code == EPIPE ? SIGPIPE : SIGTERM);
@@ -315,24 +315,25 @@ static void detach(struct client *c)
 /* Sleeps until the job has ended and its output is out, or there is reason not to wait for that. */
 static void wait_for_end(struct client *c)
 {
-    int out_reported = 0, err_reported = 0;
     while (!c->gave_up && !c->detached) {
-        check_output(c, &c->out, "standard output", &out_reported);
-        check_output(c, &c->err, "standard error", &err_reported);
+        check_output(c, &c->out, "standard output", &c->out_reported);
+        check_output(c, &c->err, "standard error", &c->err_reported);
         if (c->in.state == COPIER_ESCAPED)
             detach(c);
         if (c->waiter.done && !c->totals_known)
             learn_totals(c);
         if (c->waiter.done && !is_copying(&c->out) && !is_copying(&c->err))
-            return;
+            break;
         struct pollfd fds[] = {{.fd = c->notify_fd, .events = POLLIN}, {.fd = c->signal_fd, .events = POLLIN}};
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return;
+            break;
         eventfd_t count;
         if (fds[0].revents)
             eventfd_read(c->notify_fd, &count);
         handle_signals(c);
     }
+    check_output(c, &c->out, "standard output", &c->out_reported);
+    check_output(c, &c->err, "standard error", &c->err_reported);
 }
 
 /* ---- the end ---- */
@@ -376,11 +377,9 @@ static void check_reads(struct client *c)
 {
     if (c->in.state == COPIER_FAILED)
         verb_refused(c->request->verb, "standard input: %s", strerror(c->in.error));
-    if (c->failure.code)
-        return;
-    if (c->out.state == COPIER_FAILED)
+    if (c->out.state == COPIER_FAILED && !c->failure.code)
         err_errno(&c->failure, c->out.error, "the command's standard output");
-    else if (c->err.state == COPIER_FAILED)
+    if (c->err.state == COPIER_FAILED && !c->failure.code)
         err_errno(&c->failure, c->err.error, "the command's standard error");
 }
 

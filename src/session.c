@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "src/cleanup.h"
+#include "src/ended.h"
 #include "src/mountpoint.h"
 
 enum { LARGEST_JSON = 64 * 1024 };
@@ -142,6 +143,18 @@ int session_create(struct session *out, struct err *err)
     return 0;
 }
 
+int session_scratch_path(char **path, struct err *err)
+{
+    cleanup_free char *base = NULL;
+    cleanup_close int base_fd = open_base(&base, err);
+    char id[SESSION_ID_DIGITS + 1];
+    if (base_fd < 0)
+        return base_fd;
+    if (fresh_id(id) < 0)
+        return err_set(err, EIO, "session registry: no random bytes");
+    return asprintf(path, "%s/run-%s", base, id) < 0 ? err_errno(err, ENOMEM, "session registry") : 0;
+}
+
 bool session_is_alive(const struct session *s)
 {
     cleanup_close int dir_fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -244,11 +257,10 @@ static int64_t take_number(const struct json_object *object, const char *key)
     return json_object_get_int64(value);
 }
 
-static struct json_object *read_json(int base_fd, const char *id)
+static struct json_object *read_json(const char *directory)
 {
-    char name[SESSION_ID_DIGITS + sizeof "/session.json"];
-    snprintf(name, sizeof name, "%.*s/session.json", SESSION_ID_DIGITS, id);
-    cleanup_close int fd = openat(base_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    cleanup_close int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    cleanup_close int fd = dir_fd < 0 ? -1 : openat(dir_fd, "session.json", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     cleanup_free char *text = malloc(LARGEST_JSON);
     ssize_t len = fd >= 0 && text ? read(fd, text, LARGEST_JSON - 1) : -1;
     if (len < 0)
@@ -257,14 +269,14 @@ static struct json_object *read_json(int base_fd, const char *id)
     return json_tokener_parse(text);
 }
 
-/* False while the session has not been published (or is being removed). */
-static bool read_session(int base_fd, const char *base, const char *id, struct session *s)
+bool session_read(const char *directory, struct session *s)
 {
     *s = (struct session){.lock_fd = -1};
-    struct json_object *object = read_json(base_fd, id);
+    const char *slash = strrchr(directory, '/');
+    struct json_object *object = slash && is_id(slash + 1) ? read_json(directory) : NULL;
     if (!object)
         return false;
-    snprintf(s->id, sizeof s->id, "%s", id);
+    snprintf(s->id, sizeof s->id, "%s", slash + 1);
     s->name = take_text(object, "name");
     s->mountpoint = take_text(object, "mountpoint");
     s->image = take_text(object, "image");
@@ -275,10 +287,18 @@ static bool read_session(int base_fd, const char *base, const char *id, struct s
     s->keeper_pid = (pid_t)take_number(object, "keeper_pid");
     s->vm_pid = (pid_t)take_number(object, "vm_pid");
     s->started_ms = take_number(object, "started_ms");
-    if (asprintf(&s->directory, "%s/%s", base, id) < 0)
-        s->directory = NULL;
+    s->directory = strdup(directory);
     json_object_put(object);
     return s->name && s->mountpoint && s->directory;
+}
+
+static bool read_listed(const char *base, const char *id, struct session *s)
+{
+    *s = (struct session){.lock_fd = -1};
+    cleanup_free char *directory = NULL;
+    if (asprintf(&directory, "%s/%s", base, id) < 0)
+        directory = NULL;
+    return directory && session_read(directory, s);
 }
 
 /* Called for a directory that nobody had locked. Looks again with the registry locked, so that a session just being made
@@ -290,9 +310,11 @@ static void clean_dead(int base_fd, const char *base, const char *id)
     cleanup_close int lock = open_lock(base_fd, id, 0, LOCK_EX | LOCK_NB);
     if (lock >= 0 || lock == -ENOENT) {
         struct session dead;
-        bool known = read_session(base_fd, base, id, &dead);
+        bool known = read_listed(base, id, &dead);
         if (known && mountpoint_is_gondolin(dead.mountpoint) && mountpoint_is_dead(dead.mountpoint))
             mountpoint_unmount(dead.mountpoint, true, NULL);
+        if (known)
+            ended_record(&dead, false, "all its processes were killed", NULL);
         remove_directory(base_fd, id);
         session_close(&dead);
     }
@@ -326,7 +348,7 @@ static int visit(int base_fd, const char *base, const char *id, struct session *
         return 0;
     }
     struct session s;
-    if (!read_session(base_fd, base, id, &s)) {
+    if (!read_listed(base, id, &s)) {
         session_close(&s);
         return 0;
     }

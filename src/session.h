@@ -35,6 +35,10 @@ int session_create(struct session *out, struct err *err);
  * listed. */
 int session_publish(const struct session *session, struct err *err);
 
+/* What the session.json in `directory` says. False when there is none (the session has not been published, or is being
+ * removed). Free with session_close in any case. */
+bool session_read(const char *directory, struct session *out);
+
 /* Does its holder still live? What `pid` names is sure to be the holder only if this holds after a pidfd was opened. */
 bool session_is_alive(const struct session *session);
 
@@ -43,6 +47,9 @@ void session_remove(struct session *session);
 
 /* Frees the strings and closes lock_fd; the directory stays. */
 void session_close(struct session *session);
+
+/* A path next to the sessions that does not exist, for a mount point nobody has to choose. malloc'd in *path. */
+int session_scratch_path(char **path, struct err *err);
 
 /* The sandboxes alive, oldest first, in a malloc'd array for session_list_free. What dead ones left is cleaned: their
  * directory, and a gondolin mount recorded there that no process answers any more. */

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "src/cleanup.h"
@@ -18,37 +17,24 @@
 #include "src/session.h"
 #include "src/verbs.h"
 
-/* A sandbox for one command: a supervisor that stays our child and ends with us, mounted in a directory of our own. */
+/* A sandbox for one command: a supervisor that stays our child and ends with us. It makes its mount point itself and takes
+ * it away, so that there is nothing for us to clean up, however we end. */
 struct one_shot {
-    struct session place; /* holds the mount point; never published, so it is not a sandbox itself */
     char *mountpoint;
     pid_t supervisor; /* 0: none */
     int ready_fd;     /* its standard output: a line when ready */
 };
 
-static int make_place(struct one_shot *o, struct err *err)
-{
-    int rc = session_create(&o->place, err);
-    if (rc < 0)
-        return rc;
-    if (asprintf(&o->mountpoint, "%s/mnt", o->place.directory) < 0)
-        o->mountpoint = NULL;
-    if (!o->mountpoint || mkdir(o->mountpoint, 0700) < 0)
-        return err_errno(err, errno, "%s/mnt", o->place.directory);
-    return 0;
-}
-
 /* The words of `gondolin mount -f`, NULL-terminated; the array is malloc'd. */
-static const char **mount_words(const struct one_shot *o, const char *name, const struct option_list *passed)
+static const char **mount_words(const struct one_shot *o, const struct option_list *passed)
 {
-    const char **words = calloc(passed->count + 7, sizeof *words);
+    const char **words = calloc(passed->count + 6, sizeof *words);
     if (!words)
         return NULL;
     size_t n = 0;
     words[n++] = "gondolin";
     words[n++] = "mount";
     words[n++] = "-f";
-    words[n++] = name; /* before the user's, who may name it otherwise */
     for (size_t i = 0; i < passed->count; i++)
         words[n++] = passed->words[i];
     words[n++] = "--";
@@ -72,9 +58,7 @@ static void become_supervisor(const char **words, int ready_fd, pid_t parent)
 
 static int start_supervisor(struct one_shot *o, const struct option_list *passed, struct err *err)
 {
-    char name[SESSION_ID_DIGITS + sizeof "--name=run-"];
-    snprintf(name, sizeof name, "--name=run-%.4s", o->place.id);
-    const char **words = mount_words(o, name, passed);
+    const char **words = mount_words(o, passed);
     int ends[2];
     if (!words || pipe2(ends, O_CLOEXEC) < 0) {
         free(words);
@@ -121,7 +105,7 @@ static int boot(struct one_shot *o, const struct option_list *passed)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, &before);
     cleanup_close int signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-    if (make_place(o, &err) < 0 || start_supervisor(o, passed, &err) < 0)
+    if (session_scratch_path(&o->mountpoint, &err) < 0 || start_supervisor(o, passed, &err) < 0)
         return verb_failed("run", &err);
     int ready = wait_until_ready(o, signal_fd);
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -139,7 +123,6 @@ static void end(struct one_shot *o)
     }
     if (o->ready_fd >= 0)
         close(o->ready_fd);
-    session_remove(&o->place);
     free(o->mountpoint);
 }
 
@@ -163,7 +146,7 @@ int verb_run(int argc, char **argv)
     int code;
     if (!options_parse(&usage, argc, argv, &operands, &code))
         return code;
-    struct one_shot o = {.place = {.lock_fd = -1}, .ready_fd = -1};
+    struct one_shot o = {.ready_fd = -1};
     code = boot(&o, &passed);
     if (code == 0) {
         request.mountpoint = o.mountpoint;

@@ -32,6 +32,10 @@ struct front {
     int fd;
     bool mounted, closing;
     uint64_t init_unique;
+    struct watch *notifier_watch;
+    uint64_t awaited; /* notices; with awaited_done */
+    void (*awaited_done)(void *data);
+    void *awaited_data;
     uint8_t *buffer;
 };
 
@@ -72,10 +76,40 @@ static int to_kernel(void *data, const struct iovec *iov, int count)
     return writev(front->fd, iov, count) < 0 ? -errno : 0;
 }
 
-static void notify_kernel(void *data, const void *message, size_t len)
+static void notify_kernel(void *data, const void *message, size_t len, bool whole)
 {
     struct front *front = data;
-    notifier_send(front->notifier, message, len);
+    notifier_send(front->notifier, message, len, whole);
+}
+
+static void check_awaited(struct front *front)
+{
+    void (*done)(void *) = front->awaited_done;
+    if (!done || notifier_written(front->notifier) < front->awaited)
+        return;
+    front->awaited_done = NULL;
+    done(front->awaited_data);
+}
+
+/* What was dropped may have concerned any file. */
+static void notices_written(void *data, uint32_t events)
+{
+    struct front *front = data;
+    uint64_t count;
+    (void)events;
+    if (read(notifier_event_fd(front->notifier), &count, sizeof count) < 0)
+        return;
+    if (notifier_overflowed(front->notifier))
+        pump_invalidate_all(front->pump);
+    check_awaited(front);
+}
+
+void front_await_notices(struct front *front, uint64_t count, void (*done)(void *data), void *data)
+{
+    front->awaited = count;
+    front->awaited_done = done;
+    front->awaited_data = data;
+    check_awaited(front);
 }
 
 static void pump_closed(void *data, const char *why)
@@ -235,7 +269,10 @@ static int attach(struct front *front, const struct front_config *config, struct
     control_set_session(front->control, front->session, front);
     front->pump = pump_new(front->loop, &config->view, &pump_ops, front);
     front->notifier = front->pump ? notifier_new(front->fd) : NULL;
-    front->buffer = front->notifier ? malloc(BUFFER) : NULL;
+    front->notifier_watch = front->notifier ? loop_watch(front->loop, notifier_event_fd(front->notifier), EPOLLIN,
+                                                         notices_written, front)
+                                            : NULL;
+    front->buffer = front->notifier_watch ? malloc(BUFFER) : NULL;
     front->watch = front->buffer ? loop_watch(front->loop, front->fd, EPOLLIN, device_ready, front) : NULL;
     if (!front->watch)
         return err_errno(err, errno, "mount: %s", config->mountpoint);
@@ -279,6 +316,8 @@ void front_unmount(struct front *front)
     front->mounted = false;
     if (front->fd < 0)
         return;
+    watch_del(front->notifier_watch);
+    front->notifier_watch = NULL;
     notifier_stop(front->notifier);
     while (!notifier_join(front->notifier))
         answer_some(front);

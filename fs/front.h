@@ -35,6 +35,9 @@ void front_free(struct front *front);
 struct pump *front_pump(struct front *front);
 /* From now on every request is refused with ENOTCONN; answers to parked ones still go out. */
 void front_close(struct front *front);
+/* Calls `done` once the first `count` notices of the guest have reached the host's kernel: at once, or later from the
+ * loop. One waiter at a time; a second call replaces the first. */
+void front_await_notices(struct front *front, uint64_t count, void (*done)(void *data), void *data);
 /* Detaches the mount now; requests in flight end with ENOTCONN. */
 void front_unmount(struct front *front);
 

@@ -115,6 +115,15 @@ static struct vfs_node *find_node(struct hostdir *hostdir, const struct stat *st
     return node;
 }
 
+struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino)
+{
+    struct hostdir *hostdir = (struct hostdir *)vfs;
+    pthread_mutex_lock(&hostdir->lock);
+    struct vfs_node *node = find_node_locked(hostdir, hostdir->devices[0], (ino_t)ino);
+    pthread_mutex_unlock(&hostdir->lock);
+    return node;
+}
+
 /* Another thread may have entered the same inode meanwhile: its node then is the one, and `fresh` is not used. */
 static struct vfs_node *find_or_add(struct hostdir *hostdir, struct vfs_node *fresh)
 {

@@ -6,8 +6,10 @@
 #define GONDOLIN_FS_HOSTDIR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct vfs;
+struct vfs_node;
 
 enum hostdir_cred {
     HOSTDIR_AS_SELF,    /* what is created belongs to this process's user */
@@ -25,6 +27,10 @@ struct hostdir_config {
  * calling thread's is changed and put back: threads that create things must not share it with others that do
  * (unshare(CLONE_FS)). Operations answer ENFILE when this process runs out of descriptors. */
 struct vfs *hostdir_new(const struct hostdir_config *config);
+
+/* The node of this inode of the root's file system, with a reference to be given back by `forget`; NULL when nobody knows
+ * it. */
+struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino);
 
 /* All references must have been given back and all files released. NULL is ignored. */
 void hostdir_free(struct vfs *vfs);

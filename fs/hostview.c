@@ -366,9 +366,35 @@ int hostview_notification(struct hostview *view, uint8_t *message, size_t len)
     }
     uint64_t id;
     memcpy(&id, body, sizeof id);
+    if (!id && out.error == FUSE_NOTIFY_INVAL_INODE)
+        return 1;
     if (!id || id > HOSTVIEW_GUEST_ID_MASK)
         return -EPROTO;
     id = to_host(view, id);
     memcpy(body, &id, sizeof id);
     return 0;
+}
+
+struct each {
+    struct hostview *view;
+    void (*fn)(void *data, uint64_t host_id);
+    void *data;
+};
+
+static void each_guest_id(void *data, uint64_t guest_id)
+{
+    const struct each *each = data;
+    each->fn(each->data, to_host(each->view, guest_id));
+}
+
+void hostview_each(struct hostview *view, void (*fn)(void *data, uint64_t host_id), void *data)
+{
+    struct each each = {.view = view, .fn = fn, .data = data};
+    nodes_each(view->nodes, each_guest_id, &each);
+}
+
+void hostview_set_timeouts(struct hostview *view, uint32_t entry_ms, uint32_t attr_ms)
+{
+    view->config.entry_timeout_ms = entry_ms;
+    view->config.attr_timeout_ms = attr_ms;
 }

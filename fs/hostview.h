@@ -61,7 +61,12 @@ uint64_t hostview_forget(struct hostview *view, uint64_t host_id, uint64_t *coun
 /* Undoes what hostview_reply recorded for a reply that the kernel then refused. */
 void hostview_unrecord(struct hostview *view, uint64_t guest_id, uint64_t count);
 
-/* Checks a notification of the guest (INVAL_INODE, INVAL_ENTRY) and maps its ids, in place. 0 or -EPROTO. */
+/* Checks a notification of the guest (INVAL_INODE, INVAL_ENTRY) and maps its ids, in place. 0: pass it on; 1: it stands
+ * for all nodes, see hostview_each; -EPROTO. */
 int hostview_notification(struct hostview *view, uint8_t *message, size_t len);
+/* Calls fn with the host's id of every node that the host's kernel knows. */
+void hostview_each(struct hostview *view, void (*fn)(void *data, uint64_t host_id), void *data);
+/* From now on replies say that attributes and entries may be cached that long. */
+void hostview_set_timeouts(struct hostview *view, uint32_t entry_ms, uint32_t attr_ms);
 
 #endif

@@ -15,6 +15,7 @@ FS_SERVER_SOURCES = \
 	fs/server_meta.c \
 	fs/server_names.c \
 	fs/server_nodes.c \
+	fs/server_notify.c \
 	fs/server_readdir.c \
 	fs/slots.c fs/slots.h \
 	fs/vfs.h \

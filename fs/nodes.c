@@ -300,6 +300,13 @@ unsigned nodes_depth(const struct nodes *nodes, uint64_t id)
     return depth ? depth - 1 : 0;
 }
 
+void nodes_each(const struct nodes *nodes, void (*fn)(void *data, uint64_t id), void *data)
+{
+    for (size_t i = 0; i < nodes->bucket_count; i++)
+        for (const struct node *node = nodes->buckets[i]; node; node = node->next)
+            fn(data, node->id);
+}
+
 size_t nodes_count(const struct nodes *nodes)
 {
     return nodes->count;

@@ -32,6 +32,9 @@ uint64_t nodes_forget(struct nodes *nodes, uint64_t id, uint64_t count);
  * has been found in several places counts as in the shallowest of them. 0 for unknown ids. */
 unsigned nodes_depth(const struct nodes *nodes, uint64_t id);
 
+/* Calls fn for every node, the root included. */
+void nodes_each(const struct nodes *nodes, void (*fn)(void *data, uint64_t id), void *data);
+
 size_t nodes_count(const struct nodes *nodes);
 
 #endif

@@ -10,7 +10,7 @@
 
 struct notifier;
 
-/* `fd` is borrowed and must stay open until notifier_free. NULL with errno. */
+/* `fd` is borrowed and must stay open until notifier_join. NULL with errno. */
 struct notifier *notifier_new(int fd);
 /* Tells the thread to stop; messages not yet written are dropped. It may still wait in the kernel for a lock whose holder
  * waits for an answer of ours, so go on answering until notifier_join says true. */
@@ -18,12 +18,16 @@ void notifier_stop(struct notifier *notifier);
 /* True when the thread has ended (or there is none); the notifier is then freed. */
 bool notifier_join(struct notifier *notifier);
 
-/* Queues a copy of a whole notification. With a full queue (or no memory) it is dropped and counted: caches then stay
- * wrong until their timeout. */
-void notifier_send(struct notifier *notifier, const void *message, size_t len);
-uint64_t notifier_dropped(struct notifier *notifier);
+/* Queues a copy of a whole notification (len 0: none); `whole` counts as the end of one notice. With a full queue it is
+ * dropped, and caches stay wrong until something is done about it: see notifier_overflowed. */
+void notifier_send(struct notifier *notifier, const void *message, size_t len, bool whole);
 
-/* Calls `done(data)`, in the notifier's thread, once everything queued before has been written. */
-void notifier_fence(struct notifier *notifier, void (*done)(void *data), void *data);
+/* Becomes readable (an eventfd, to be read) each time the queue has been written out. */
+int notifier_event_fd(const struct notifier *notifier);
+/* Notices queued, and notices written (or dropped) so far. */
+uint64_t notifier_taken(struct notifier *notifier);
+uint64_t notifier_written(struct notifier *notifier);
+/* True once after messages were dropped. */
+bool notifier_overflowed(struct notifier *notifier);
 
 #endif

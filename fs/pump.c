@@ -404,16 +404,45 @@ static void handle_init_reply(struct pump *pump, const uint8_t *reply, size_t le
     send_waiting(pump);
 }
 
+static void invalidate_one(void *data, uint64_t host_id)
+{
+    struct pump *pump = data;
+    struct {
+        struct fuse_out_header out;
+        struct fuse_notify_inval_inode_out inode;
+    } message = {{.len = sizeof message, .error = FUSE_NOTIFY_INVAL_INODE}, {.ino = host_id}};
+    pump->ops->notify_kernel(pump->data, &message, sizeof message, false);
+}
+
+void pump_invalidate_all(struct pump *pump)
+{
+    hostview_each(pump->view, invalidate_one, pump);
+}
+
+void pump_set_timeouts(struct pump *pump, uint32_t entry_ms, uint32_t attr_ms)
+{
+    hostview_set_timeouts(pump->view, entry_ms, attr_ms);
+}
+
+static void handle_notification(struct pump *pump, uint8_t *message, size_t len)
+{
+    int rc = hostview_notification(pump->view, message, len);
+    if (rc < 0) {
+        break_off(pump, "the guest's file server sent a forged notification");
+        return;
+    }
+    if (rc > 0)
+        pump_invalidate_all(pump);
+    pump->ops->notify_kernel(pump->data, message, rc > 0 ? 0 : len, true);
+}
+
 static void handle_message(void *data, uint8_t *message, size_t len)
 {
     struct pump *pump = data;
     struct fuse_out_header out;
     memcpy(&out, message, sizeof out);
     if (out.unique == 0) {
-        if (hostview_notification(pump->view, message, len) == 0)
-            pump->ops->notify_kernel(pump->data, message, len);
-        else
-            break_off(pump, "the guest's file server sent a forged notification");
+        handle_notification(pump, message, len);
         return;
     }
     if (out.unique & OWN_UNIQUE) {

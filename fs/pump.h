@@ -25,8 +25,9 @@ struct pump;
 struct pump_ops {
     /* Writes one message to /dev/fuse: 0 or -errno (-ENOENT: the kernel no longer waits for it). */
     int (*to_kernel)(void *data, const struct iovec *iov, int count);
-    /* A checked notification that may block in the kernel: to be written by another thread. `message` is copied. */
-    void (*notify_kernel)(void *data, const void *message, size_t len);
+    /* A checked notification that may block in the kernel: to be written by another thread. `message` is copied. With
+     * `whole` it is the last that comes of one notice of the guest. */
+    void (*notify_kernel)(void *data, const void *message, size_t len, bool whole);
     /* The guest broke the protocol or its end closed; everything has been answered. */
     void (*closed)(void *data, const char *why);
 };
@@ -50,6 +51,10 @@ void pump_request(struct pump *pump, uint8_t *message, size_t len);
 /* True when the request to interrupt is one of the pump's. */
 bool pump_interrupt(struct pump *pump, uint64_t unique);
 void pump_forget(struct pump *pump, uint64_t nodeid, uint64_t count);
+
+/* Makes the kernel forget what it has cached of every file, by notifications. */
+void pump_invalidate_all(struct pump *pump);
+void pump_set_timeouts(struct pump *pump, uint32_t entry_ms, uint32_t attr_ms);
 
 struct pump_counters {
     uint64_t requests, replies, interrupted, errors;

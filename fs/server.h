@@ -5,12 +5,14 @@
 #ifndef GONDOLIN_FS_SERVER_H
 #define GONDOLIN_FS_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 struct server;
 struct vfs;
+struct vfs_node;
 
 /* Sends one whole reply or notification (iov[0] begins with a fuse_out_header). Called from several threads, one whole
  * message each; the callee serialises. */
@@ -31,6 +33,15 @@ struct server *server_new(const struct server_config *config, struct vfs *root, 
 /* Takes one message of exactly `len` bytes (it may be modified). Returns 0, or -EPROTO when the peer broke the protocol
  * so badly that the session has to end (header that lies about its length, anything before INIT, a second INIT). */
 int server_receive(struct server *server, uint8_t *message, size_t len);
+
+/* Somebody else has changed a file: tells the peer to forget its attributes and, with `data`, its contents. May be called
+ * from any thread. False when the peer does not know the node, so that nothing was sent. */
+bool server_invalidate_inode(struct server *server, struct vfs_node *vnode, bool data);
+/* The same for a name in a directory (`name`: a component, NUL-terminated). */
+bool server_invalidate_entry(struct server *server, struct vfs_node *directory, const char *name);
+
+/* Nobody knows what has changed: one notice that stands for all nodes. */
+bool server_invalidate_all(struct server *server);
 
 /* Waits for requests being worked on, forgets all nodes and closes all handles. NULL is ignored. */
 void server_free(struct server *server);

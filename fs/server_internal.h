@@ -73,6 +73,8 @@ typedef int call_fn(struct call *call);
 
 /* Takes over the entry's reference, or the one of a node that is known already. -ENFILE or -ENOMEM: given back. */
 int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id);
+/* The id under which the peer knows a provider's node, or 0. */
+uint64_t server_node_id_of(struct server *server, const struct vfs_node *vnode);
 struct node *server_node_pin(struct server *server, uint64_t id);
 void server_node_unpin(struct server *server, struct node *node); /* NULL is ignored */
 /* Takes back that many lookups; a claim of more than there are, on an unknown node or on the root changes nothing. */

@@ -61,6 +61,15 @@ int server_node_enter(struct server *server, const struct vfs_entry *entry, uint
     return rc;
 }
 
+uint64_t server_node_id_of(struct server *server, const struct vfs_node *vnode)
+{
+    pthread_mutex_lock(&server->lock);
+    const struct node *node = find_vnode(server, vnode);
+    uint64_t id = node ? node->id : 0;
+    pthread_mutex_unlock(&server->lock);
+    return id;
+}
+
 struct node *server_node_pin(struct server *server, uint64_t id)
 {
     pthread_mutex_lock(&server->lock);

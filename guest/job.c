@@ -110,6 +110,21 @@ static void send_frame(struct jobs *jobs, enum ctl_type type, uint16_t flags, ui
     channel_send(jobs->channel, iov, len > 0 ? 2 : 1);
 }
 
+void jobs_set_notices(struct jobs *jobs, uint64_t (*flush)(void *data), void *data)
+{
+    jobs->flush_notices = flush;
+    jobs->notices_data = data;
+}
+
+void jobs_tell_notices(struct jobs *jobs)
+{
+    uint64_t sent = jobs->flush_notices ? jobs->flush_notices(jobs->notices_data) : 0;
+    if (sent == jobs->notices_told)
+        return;
+    jobs->notices_told = sent;
+    send_frame(jobs, CTL_NOTICES, 0, 0, &sent, sizeof sent);
+}
+
 void job_send(struct job *job, enum ctl_type type, uint16_t flags, const void *payload, size_t len)
 {
     send_frame(job->owner, type, flags, job->id, payload, len);
@@ -136,6 +151,7 @@ static int64_t microseconds(struct timeval time)
 
 static void send_exit(struct job *job)
 {
+    jobs_tell_notices(job->owner);
     struct json_object *object = json_object_new_object();
     if (WIFSIGNALED(job->status))
         add_number(object, "signal", WTERMSIG(job->status));
@@ -196,23 +212,33 @@ static void adopt_streams(struct job *job, const struct job_start_result *starte
     job_output_update(&job->out[1]);
 }
 
-static int start_job(struct jobs *jobs, struct job *job, const struct jobspec *spec, int *code, struct err *err)
+static void add_job(struct jobs *jobs, struct job *job)
 {
-    struct job_start_result started;
-    uint64_t start_us = now_us();
-    int rc = job_start(spec, &jobs->env, jobs->accounts, &started, err);
-    if (rc < 0) {
-        *code = started.code;
-        return rc;
-    }
     struct job **slot = slot_of(jobs, job->id);
-    *job = (struct job){.owner = jobs, .next = *slot, .id = job->id, .pid = started.pid, .start_us = start_us};
+    job->next = *slot;
     *slot = job;
     jobs->count++;
     jobs->running++;
+}
+
+static int start_job(struct jobs *jobs, uint32_t id, const struct jobspec *spec, int *code, struct err *err)
+{
+    struct job_start_result started;
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return err_errno(err, ENOMEM, "start job");
+    *job = (struct job){.owner = jobs, .id = id, .start_us = now_us()};
+    int rc = job_start(spec, &jobs->env, jobs->accounts, &started, err);
+    if (rc < 0) {
+        *code = started.code;
+        free(job);
+        return rc;
+    }
+    job->pid = started.pid;
+    add_job(jobs, job);
     struct json_object *object = json_object_new_object();
     add_number(object, "pid", job->pid);
-    send_json(jobs, CTL_JOB_STARTED, job->id, object);
+    send_json(jobs, CTL_JOB_STARTED, id, object);
     adopt_streams(job, &started, spec->tty);
     if (spec->timeout_ms > 0)
         job->timer = loop_timer(jobs->loop, spec->timeout_ms, timed_out, job);
@@ -226,18 +252,9 @@ static int try_start(struct jobs *jobs, uint32_t id, const void *payload, size_t
     if (jobs->count >= JOBS_MAX)
         return err_set(err, EAGAIN, "start job: %d jobs are running already; wait for one to end", JOBS_MAX);
     struct jobspec spec;
-    struct job *job = NULL;
     int rc = jobspec_parse(payload, len, &spec, err);
-    if (rc == 0) {
-        job = malloc(sizeof *job);
-        rc = job ? 0 : err_errno(err, ENOMEM, "start job");
-    }
-    if (rc == 0) {
-        job->id = id;
-        rc = start_job(jobs, job, &spec, code, err);
-    }
-    if (rc < 0)
-        free(job);
+    if (rc == 0)
+        rc = start_job(jobs, id, &spec, code, err);
     jobspec_clear(&spec);
     return rc;
 }

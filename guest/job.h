@@ -31,6 +31,10 @@ void jobs_free(struct jobs *jobs);
 /* Variables for every job started from now on, under the job's own. Takes over *env and leaves it empty. */
 void jobs_set_env(struct jobs *jobs, struct envlist *env);
 
+/* `flush` is called before a job's output or end is sent: what it returns, a number that never falls, is told to the host
+ * first (CTL_NOTICES) whenever it has changed. */
+void jobs_set_notices(struct jobs *jobs, uint64_t (*flush)(void *data), void *data);
+
 /* Handles a JOB_* frame. Returns 0, or -EPROTO with *err set when it breaks the protocol (more data than the credit, a
  * second start with the id of a live job, a payload of the wrong size), after which the session has to end. */
 int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t *payload, size_t len, struct err *err);

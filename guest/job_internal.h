@@ -59,7 +59,13 @@ struct jobs {
     bool congested; /* the channel is full: no output is read until jobs_resume */
     bool closing;   /* no new jobs */
     struct job *buckets[JOB_BUCKETS];
+    uint64_t (*flush_notices)(void *data); /* may be NULL */
+    void *notices_data;
+    uint64_t notices_told;
 };
+
+/* To be called before a frame that tells of a job's doings. */
+void jobs_tell_notices(struct jobs *jobs);
 
 /* One frame about a job. */
 void job_send(struct job *job, enum ctl_type type, uint16_t flags, const void *payload, size_t len);

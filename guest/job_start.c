@@ -109,10 +109,20 @@ static int execute(struct request *r)
     return result;
 }
 
+/* Handlers end with the execution of a program, but what is ignored stays so. */
+static void reset_signals(void)
+{
+    static const struct sigaction default_action = {.sa_handler = SIG_DFL};
+    for (int number = 1; number <= SIGSYS; number++)
+        sigaction(number, &default_action, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static int child(void *data)
 {
     struct request *r = data;
-    static const struct sigaction default_action = {.sa_handler = SIG_DFL};
 
     r->stage = STAGE_TERMINAL;
     setsid();
@@ -134,10 +144,7 @@ static int child(void *data)
     if (!enter_directory(r))
         goto failed;
     r->stage = STAGE_EXEC;
-    sigaction(SIGPIPE, &default_action, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    reset_signals();
     errno = execute(r);
 failed:
     r->error = errno;

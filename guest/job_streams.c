@@ -55,6 +55,7 @@ static void send_output(struct job_output *out, uint8_t *frame, size_t len)
 {
     struct jobs *jobs = out->job->owner;
     struct ctl_header header;
+    jobs_tell_notices(jobs);
     ctl_header_init(&header, CTL_JOB_DATA, out->stream, out->job->id, len);
     memcpy(frame, &header, sizeof header);
     struct iovec iov = {frame, sizeof header + len};

@@ -21,6 +21,7 @@ guest_libguest_a_SOURCES = $(GUEST_ENGINE_SOURCES)
 pkglibexec_PROGRAMS += gondolin-guest
 gondolin_guest_SOURCES = \
 	guest/boot.c guest/boot.h \
+	guest/fanwatch.c guest/fanwatch.h \
 	guest/identity.c guest/identity.h \
 	guest/main.c \
 	guest/modules.c guest/modules.h \
@@ -33,5 +34,5 @@ gondolin_guest_SOURCES = \
 gondolin_guest_CPPFLAGS = -I$(top_srcdir) -D_GNU_SOURCE= $(JSON_CFLAGS)
 gondolin_guest_CFLAGS = $(WARN_CFLAGS) -fno-pie -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
 	-ffunction-sections -fdata-sections
-gondolin_guest_LDFLAGS = -static -no-pie -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+gondolin_guest_LDFLAGS = -static -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 gondolin_guest_LDADD = -ljson-c -lpthread

@@ -37,6 +37,7 @@ struct agent {
     struct watch *uevents_watch; /* until the root port is there */
     struct rootserve *rootserve;
     int rootserve_ended; /* an eventfd */
+    uint64_t earlier_notices; /* sent by file services that have ended */
 };
 
 static const struct account_files account_files = {.passwd = "/etc/passwd", .group = "/etc/group"};
@@ -94,6 +95,13 @@ static void device_announced(void *data, uint32_t events)
     }
 }
 
+/* For the job engine: what a job did to files is told before what it prints. */
+static uint64_t flush_notices(void *data)
+{
+    const struct agent *agent = data;
+    return agent->earlier_notices + (agent->rootserve ? rootserve_flush_notices(agent->rootserve) : 0);
+}
+
 /* A fresh session for a host that begins anew. */
 static void root_serving_ended(void *data, uint32_t events)
 {
@@ -101,6 +109,7 @@ static void root_serving_ended(void *data, uint32_t events)
     eventfd_t count;
     (void)events;
     eventfd_read(agent->rootserve_ended, &count);
+    agent->earlier_notices = flush_notices(agent);
     rootserve_stop(agent->rootserve);
     agent->rootserve = NULL;
     session_log(agent->session, "serving the root file system failed; started again");
@@ -211,6 +220,8 @@ static int start(struct agent *agent, struct err *err)
                                  &session_ops, agent);
     if (!agent->session)
         return err_errno(err, errno, "open port " PORT_CTL);
+    session_set_notices(agent->session, agent->rootserve && rootserve_watches(agent->rootserve));
+    jobs_set_notices(session_jobs(agent->session), flush_notices, agent);
     power_set_session(agent->power, agent->session);
     return 0;
 }

@@ -20,7 +20,9 @@
 
 #include "fs/hostdir.h"
 #include "fs/server.h"
+#include "fs/vfs.h"
 #include "fs/wire.h"
+#include "guest/fanwatch.h"
 #include "src/cleanup.h"
 
 enum {
@@ -30,10 +32,11 @@ enum {
     RX_SIZE = WIRE_FRAME_LIMIT + 64 * 1024,
 };
 
-static const double CACHE_SECONDS = 1.0;
+static const double CACHE_SECONDS = 1.0; /* the host puts its own in place of it */
 
 struct rootserve {
     int port, stop, epoll; /* stop: an eventfd */
+    int changes;           /* guest/fanwatch.h; -1: not to be had */
     pthread_t thread;
     rootserve_ended_fn *ended;
     void *ended_data;
@@ -43,6 +46,9 @@ struct rootserve {
 
     uint8_t *rx;
     size_t rx_start, rx_end;
+
+    pthread_mutex_t notice_lock; /* for draining `changes`, `notices`, and against a change of `server` */
+    uint64_t notices;
 
     pthread_mutex_t tx_lock; /* for tx, and held while a reply is being written */
     uint8_t *tx;
@@ -112,10 +118,54 @@ static int begin_session(struct rootserve *r)
         .attr_timeout = CACHE_SECONDS,
         .entry_timeout = CACHE_SECONDS,
     };
+    pthread_mutex_lock(&r->notice_lock);
     server_free(r->server);
     r->server = server_new(&config, r->vfs, send_reply, r);
+    pthread_mutex_unlock(&r->notice_lock);
     r->fresh = true;
     return r->server ? 0 : -errno;
+}
+
+static void changed_inode(void *data, uint64_t ino, int contents)
+{
+    struct rootserve *r = data;
+    struct vfs_node *node = hostdir_find(r->vfs, ino);
+    if (!node)
+        return;
+    r->notices += server_invalidate_inode(r->server, node, contents);
+    r->vfs->ops->forget(r->vfs, node);
+}
+
+static void changed_entry(void *data, uint64_t directory, const char *name)
+{
+    struct rootserve *r = data;
+    struct vfs_node *node = hostdir_find(r->vfs, directory);
+    if (!node)
+        return;
+    r->notices += server_invalidate_entry(r->server, node, name);
+    r->vfs->ops->forget(r->vfs, node);
+}
+
+static void changes_lost(void *data)
+{
+    struct rootserve *r = data;
+    r->notices += server_invalidate_all(r->server);
+}
+
+uint64_t rootserve_flush_notices(struct rootserve *r)
+{
+    static const struct fanwatch_ops ops = {.inode = changed_inode, .entry = changed_entry, .lost = changes_lost};
+    pthread_mutex_lock(&r->notice_lock);
+    if (r->changes >= 0 && r->server)
+        fanwatch_drain(r->changes, &ops, r);
+    uint64_t notices = r->notices;
+    pthread_mutex_unlock(&r->notice_lock);
+    return notices;
+}
+
+bool rootserve_watches(const struct rootserve *r)
+{
+    return r->changes >= 0;
 }
 
 /* A host that was replaced (a restored checkpoint) begins with INIT and knows nothing of the session before. */
@@ -179,7 +229,9 @@ static int serve(struct rootserve *r)
         int n = epoll_wait(r->epoll, &event, 1, -1);
         if (n == 1 && event.data.fd == r->stop)
             return 0;
-        if (n == 1)
+        if (n == 1 && event.data.fd == r->changes)
+            rootserve_flush_notices(r);
+        else if (n == 1)
             rc = read_port(r);
         else if (errno != EINTR)
             rc = -errno;
@@ -192,8 +244,10 @@ static void *serving_thread(void *data)
     struct rootserve *r = data;
     char why[160] = "";
     int rc = unshare(CLONE_FS) < 0 ? -errno : serve(r); /* its own umask */
+    pthread_mutex_lock(&r->notice_lock);
     server_free(r->server);
     r->server = NULL;
+    pthread_mutex_unlock(&r->notice_lock);
     close(r->port);
     if (rc < 0) {
         snprintf(why, sizeof why, "serve the root file system: %s",
@@ -227,6 +281,9 @@ static int set_up(struct rootserve *r)
         return -errno;
     if (watch(r, r->port, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0 || watch(r, r->stop, EPOLLIN) < 0)
         return -errno;
+    r->changes = fanwatch_open();
+    if (r->changes >= 0 && watch(r, r->changes, EPOLLIN) < 0)
+        return -errno;
     return begin_session(r);
 }
 
@@ -250,6 +307,9 @@ static void release(struct rootserve *r)
         close(r->stop);
     if (r->epoll >= 0)
         close(r->epoll);
+    if (r->changes >= 0)
+        close(r->changes);
+    pthread_mutex_destroy(&r->notice_lock);
     pthread_mutex_destroy(&r->tx_lock);
     free(r);
 }
@@ -259,8 +319,9 @@ struct rootserve *rootserve_start(int port_fd, rootserve_ended_fn *ended, void *
     struct rootserve *r = malloc(sizeof *r);
     if (!r)
         return NULL;
-    *r = (struct rootserve){.port = port_fd, .stop = -1, .epoll = -1, .ended = ended, .ended_data = data};
+    *r = (struct rootserve){.port = port_fd, .stop = -1, .epoll = -1, .changes = -1, .ended = ended, .ended_data = data};
     pthread_mutex_init(&r->tx_lock, NULL);
+    pthread_mutex_init(&r->notice_lock, NULL);
     int rc = set_up(r);
     if (rc == 0)
         rc = start_thread(r);

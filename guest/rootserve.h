@@ -5,6 +5,9 @@
 #ifndef GONDOLIN_GUEST_ROOTSERVE_H
 #define GONDOLIN_GUEST_ROOTSERVE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct rootserve;
 
 /* Called once, from the serving thread, when it gives up because the host sent an impossible message or the port
@@ -16,6 +19,13 @@ typedef void rootserve_ended_fn(void *data, const char *why);
  * Costs one file descriptor for each node and each file the host knows: raise RLIMIT_NOFILE before, and put it back for
  * jobs. NULL with errno on failure (the fd then stays open). */
 struct rootserve *rootserve_start(int port_fd, rootserve_ended_fn *ended, void *data);
+
+/* Sends the notices of all that the guest's processes have changed up to now, so that whatever is sent to the host after
+ * this call is known to come later. Returns how many notices this service has sent so far. May be called from any
+ * thread. */
+uint64_t rootserve_flush_notices(struct rootserve *rootserve);
+/* Whether changes by the guest's processes are noticed at all. */
+bool rootserve_watches(const struct rootserve *rootserve);
 
 /* Ends the thread and closes everything, so that the root can be unmounted or made read-only. NULL is ignored. */
 void rootserve_stop(struct rootserve *rootserve);

@@ -23,6 +23,7 @@ struct session {
     struct channel *channel;
     struct jobs *jobs;
     struct worker *worker;
+    bool notices;
     bool root_writable, configured, frozen, broken;
     const struct session_ops *ops;
     void *data;
@@ -77,6 +78,7 @@ static void send_ready(struct session *s)
 {
     struct json_object *ready = json_object_new_object();
     add_string(ready, "root", s->root_writable ? "rw" : "ro");
+    json_object_object_add(ready, "notices", json_object_new_boolean(s->notices));
     send_json(s, CTL_READY, ready);
 }
 
@@ -372,6 +374,11 @@ void session_free(struct session *s)
     jobs_free(s->jobs);
     channel_free(s->channel);
     free(s);
+}
+
+void session_set_notices(struct session *s, bool sent)
+{
+    s->notices = sent;
 }
 
 struct jobs *session_jobs(struct session *s)

@@ -52,6 +52,9 @@ struct session *session_new(struct loop *loop, int fd, const struct account_file
                             const struct boot_times *times, const struct session_ops *ops, void *data);
 void session_free(struct session *session);
 
+/* Whether the host may trust notices about changed files (told in READY; false at first). */
+void session_set_notices(struct session *session, bool sent);
+
 struct jobs *session_jobs(struct session *session);
 
 /* A line for the host's log, cut at 1024 bytes; dropped while more than 64 KiB wait to be sent. */

@@ -112,6 +112,27 @@ static void handle_log(struct agent_link *link, const uint8_t *payload, size_t l
     link->ops->log_line(link->data, line);
 }
 
+static void handle_ready(struct agent_link *link, const uint8_t *payload, size_t len)
+{
+    if (link->ready)
+        return;
+    link->ready = true;
+    struct json_object *object = agent_link_parse(payload, len);
+    link->ops->ready(link->data, object);
+    json_object_put(object);
+}
+
+static void handle_notices(struct agent_link *link, const uint8_t *payload, size_t len)
+{
+    uint64_t count;
+    if (len != sizeof count) {
+        close_link(link, "the guest agent sent an impossible frame (notices)");
+        return;
+    }
+    memcpy(&count, payload, sizeof count);
+    link->ops->notices(link->data, count);
+}
+
 static void handle_frame(void *data, uint8_t *msg, size_t len)
 {
     struct agent_link *link = data;
@@ -130,10 +151,10 @@ static void handle_frame(void *data, uint8_t *msg, size_t len)
         handle_hello(link, payload, len);
         break;
     case CTL_READY:
-        if (!link->ready) {
-            link->ready = true;
-            link->ops->ready(link->data);
-        }
+        handle_ready(link, payload, len);
+        break;
+    case CTL_NOTICES:
+        handle_notices(link, payload, len);
         break;
     case CTL_LOG:
         handle_log(link, payload, len);
@@ -187,6 +208,11 @@ void agent_link_free(struct agent_link *link)
     link->closed = true;
     channel_free(link->channel);
     free(link);
+}
+
+void agent_link_pause(struct agent_link *link, bool paused)
+{
+    channel_pause(link->channel, paused);
 }
 
 bool agent_link_ready(const struct agent_link *link)

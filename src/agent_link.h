@@ -17,7 +17,10 @@ struct agent_link;
 struct agent_link_ops {
     /* HELLO has been checked; fill what CONFIG adds to clock and entropy ("hostname", "env", ...). `hello` is borrowed. */
     void (*hello)(void *data, struct json_object *hello, struct json_object *config);
-    void (*ready)(void *data);
+    /* `ready` is borrowed; NULL when the frame carried no JSON object. */
+    void (*ready)(void *data, struct json_object *ready);
+    /* The guest has sent that many cache notices on gondolin.root: what comes next must not overtake them. */
+    void (*notices)(void *data, uint64_t count);
     /* A frame about a job (types 16 to 31). 0, or -errno when it is impossible (ends the link). */
     int (*job_frame)(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len);
     void (*log_line)(void *data, const char *line);
@@ -35,6 +38,9 @@ bool agent_link_send(struct agent_link *link, enum ctl_type type, uint16_t flags
                      size_t len);
 /* Sends a JSON frame; takes ownership of `object`. False also when the text exceeds a frame. */
 bool agent_link_send_json(struct agent_link *link, enum ctl_type type, uint32_t id, struct json_object *object);
+
+/* Stops or resumes taking frames. */
+void agent_link_pause(struct agent_link *link, bool paused);
 
 bool agent_link_ready(const struct agent_link *link);
 

@@ -125,11 +125,6 @@ static bool deliver(struct channel *c)
         }
         if (c->rx_end - c->rx_start < length)
             break;
-        if (c->rx_start % 8) {
-            memmove(c->rx, c->rx + c->rx_start, c->rx_end - c->rx_start);
-            c->rx_end -= c->rx_start;
-            c->rx_start = 0;
-        }
         uint8_t *msg = c->rx + c->rx_start;
         c->rx_start += length;
         c->ops->message(c->data, msg, length);

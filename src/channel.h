@@ -13,7 +13,7 @@
 struct channel;
 
 struct channel_ops {
-    /* One whole message; `msg` is aligned to 8 bytes, valid during the call, and may be modified in place. */
+    /* One whole message; `msg` is not aligned, valid during the call, and may be modified in place. */
     void (*message)(void *data, uint8_t *msg, size_t len);
     /* The send queue has drained to a quarter of CHANNEL_LOW_WATER or less after having been above it. May be NULL. */
     void (*writable)(void *data);

@@ -35,7 +35,8 @@ enum ctl_type {
     /* h, answer to HELLO: {"version":1,"hostname":"...","realtime_ns":N,"entropy":"HEX","env":{...}}. The agent applies
      * it (clock and entropy before any job), then sends READY. */
     CTL_CONFIG = 2,
-    /* g: {"root":"rw"|"ro"}; jobs and file requests are served from here on */
+    /* g: {"root":"rw"|"ro","notices":true|false}: whether gondolin.root carries notices of what the guest's own processes
+     * change; jobs and file requests are served from here on */
     CTL_READY = 3,
     /* h and g: liveness; PONG returns PING's payload (at most 4096 bytes) */
     CTL_PING = 4,
@@ -68,6 +69,9 @@ enum ctl_type {
     /* h: the host has forgotten the job: streams are closed, frames about it are no longer sent. The process, if it
      * still runs, is killed (SIGKILL, whole process group). */
     CTL_JOB_CLOSE = 23,
+    /* g, before a JOB_DATA or JOB_EXIT: u64, how many cache notices gondolin.root has carried so far. What the job did to
+     * files before is known to the host only when it has taken that many, so it waits for them. */
+    CTL_NOTICES = 24,
 
     /* h: empty; g answers with JSON array of names: every executable on the default PATH, in pieces of at most one
      * frame, ended by an empty array */

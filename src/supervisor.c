@@ -26,6 +26,9 @@ enum {
     SHUTDOWN_LIMIT_MS = 8000, /* for the guest to power itself off */
     VMM_GRACE_MS = 1000,
     EXIT_REASON_MS = 300,
+    NOTICES_LIMIT_MS = 2000,
+    CACHED_MS = 1000, /* attributes and entries, where the guest cannot tell of changes */
+    CACHED_WITH_NOTICES_MS = 60 * 1000,
 };
 
 static const char *const state_names[] = {"new", "starting", "running", "stopping", "exited", "failed"};
@@ -232,11 +235,15 @@ static void agent_hello(void *data, struct json_object *hello, struct json_objec
     json_object_object_add(config, "hostname", json_object_new_string(s->session.name));
 }
 
-static void agent_ready(void *data)
+static void agent_ready(void *data, struct json_object *ready)
 {
     struct supervisor *s = data;
+    struct json_object *notices;
     if (s->state != STATE_STARTING)
         return;
+    s->notices = ready && json_object_object_get_ex(ready, "notices", &notices) && json_object_get_boolean(notices);
+    if (s->notices)
+        pump_set_timeouts(front_pump(s->front), CACHED_WITH_NOTICES_MS, CACHED_WITH_NOTICES_MS);
     s->ready_ms = loop_now_ms() - s->started_ms;
     supervisor_log(s, "ready after %llu ms", (unsigned long long)s->ready_ms);
     set_state(s, STATE_RUNNING);
@@ -247,6 +254,32 @@ static int agent_job_frame(void *data, const struct ctl_header *header, const ui
 {
     struct supervisor *s = data;
     return jobs_frame(s->jobs, header, payload, len);
+}
+
+static void notices_taken(void *data)
+{
+    struct supervisor *s = data;
+    timer_cancel(s->notices_timer);
+    s->notices_timer = NULL;
+    agent_link_pause(s->link, false);
+}
+
+static void notices_missing(void *data)
+{
+    struct supervisor *s = data;
+    s->notices_timer = NULL;
+    supervisor_log(s, "the guest promised cache notices that did not come");
+    front_await_notices(s->front, 0, notices_taken, s);
+}
+
+/* What a job did to files before it printed or ended is to be seen by whoever learns of that. */
+static void agent_notices(void *data, uint64_t count)
+{
+    struct supervisor *s = data;
+    timer_cancel(s->notices_timer);
+    s->notices_timer = loop_timer(s->loop, NOTICES_LIMIT_MS, notices_missing, s);
+    agent_link_pause(s->link, true);
+    front_await_notices(s->front, count, notices_taken, s);
 }
 
 static void agent_log_line(void *data, const char *line)
@@ -321,8 +354,8 @@ static int make_mount(struct supervisor *s, struct err *err)
     struct front_config config = {
         .mountpoint = s->start->mountpoint,
         .allow_other = o->allow_other,
-        .view = {.uid = geteuid(), .gid = getegid(), .raw_owner = raw, .exec = o->exec, .entry_timeout_ms = 1000,
-                 .attr_timeout_ms = 1000},
+        .view = {.uid = geteuid(), .gid = getegid(), .raw_owner = raw, .exec = o->exec, .entry_timeout_ms = CACHED_MS,
+                 .attr_timeout_ms = CACHED_MS},
     };
     s->front = front_new(s->loop, &config, s->control, &ops, s, err);
     return s->front ? 0 : -err->code;
@@ -415,6 +448,7 @@ static int start_machine(struct supervisor *s, struct err *err)
     static const struct vmm_events vm_events = {.exited = vm_exited, .crashed = vm_crashed};
     static const struct agent_link_ops link_ops = {.hello = agent_hello,
                                                    .ready = agent_ready,
+                                                   .notices = agent_notices,
                                                    .job_frame = agent_job_frame,
                                                    .log_line = agent_log_line,
                                                    .goodbye = agent_goodbye,
@@ -499,6 +533,7 @@ static int bring_up(struct supervisor *s, struct err *err)
 static void take_down(struct supervisor *s)
 {
     timer_cancel(s->gone_timer);
+    timer_cancel(s->notices_timer);
     agent_link_free(s->link);
     s->link = NULL;
     if (s->vm)

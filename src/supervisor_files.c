@@ -54,6 +54,7 @@ static void render_files_status(const struct supervisor *s, FILE *out)
 {
     struct pump_counters c;
     pump_counters(front_pump(s->front), &c);
+    fprintf(out, "files_notices %d\n", s->notices);
     fprintf(out, "files_requests %llu\nfiles_waiting %zu\nfiles_in_guest %zu\nfiles_interrupted %llu\n",
             (unsigned long long)c.requests, c.waiting, c.sent, (unsigned long long)c.interrupted);
 }

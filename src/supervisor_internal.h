@@ -40,10 +40,11 @@ struct supervisor {
     int console_fd, vmm_log_fd; /* our ends */
     struct watch *console_watch, *vmm_log_watch, *signal_watch;
     int signal_fd;
-    struct timer *stop_timer, *gone_timer;
+    struct timer *stop_timer, *gone_timer, *notices_timer;
     char *guest_kernel;
     char boot_phases[1024]; /* "boot_NAME_us N\n" lines */
 
+    bool notices;        /* the guest tells of files its own processes change */
     bool orderly;        /* the end was asked for */
     char why_ended[512]; /* the first reason given */
     char why_gone[128];  /* what a channel said when it broke */

@@ -1,4 +1,5 @@
 INTEGRATION_TESTS = \
+	tests/integration/coherence.sh \
 	tests/integration/tour.sh
 
 TESTS += $(INTEGRATION_TESTS)

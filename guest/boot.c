@@ -129,7 +129,7 @@ static void set_limits(void)
 
 int boot_run(int uevents, struct boot_times *times, bool *root_writable, struct err *err)
 {
-    struct cmdline cmdline;
+    struct cmdline cmdline = {0};
     times->init = boot_now_us();
     umask(022);
     int rc = mounts_early(err);

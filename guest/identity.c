@@ -24,19 +24,16 @@ static void set_clock(uint64_t realtime_ns)
 /* Adding to the pool alone does not change what a clone reads next; only the reseed does. */
 static void add_entropy(const uint8_t *bytes, size_t len)
 {
-    /* struct rand_pool_info of linux/random.h with room for the bytes */
-    struct {
-        int entropy_bits, size;
-        uint8_t bytes[SESSION_MAX_ENTROPY];
-    } pool = {.entropy_bits = (int)(8 * len), .size = (int)len};
-    if (len == 0)
+    cleanup_free struct rand_pool_info *pool = len > 0 ? calloc(1, sizeof *pool + len) : NULL;
+    if (!pool)
         return;
-    memcpy(pool.bytes, bytes, len);
+    *pool = (struct rand_pool_info){.entropy_count = (int)(8 * len), .buf_size = (int)len};
+    memcpy(pool->buf, bytes, len);
     cleanup_close int fd = open("/dev/random", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+    if (fd < 0 || ioctl(fd, RNDADDENTROPY, pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
         log_line(LOG_LEVEL_ERROR, "reseed random numbers: %s; clones of this machine may repeat them",
                  strerror(errno));
-    explicit_bzero(&pool, sizeof pool);
+    explicit_bzero(pool->buf, len);
 }
 
 /* Returns 0 or -errno. */

@@ -34,7 +34,7 @@ Test(guest_session, configuration_is_applied_and_may_come_again)
     struct guesthost *host = guesthost_new();
     guesthost_configure(host, "{\"version\":1,\"hostname\":\"one\",\"realtime_ns\":1700000000000000001,"
                               "\"entropy\":\"00ff10\",\"unknown\":[]}");
-    cr_assert_str_eq(host->last, "{\"root\":\"rw\"}");
+    cr_assert_str_eq(host->last, "{\"root\":\"rw\",\"notices\":false}");
     cr_assert_str_eq(host->hostname, "one");
     cr_assert_eq(host->configured.realtime_ns, 1700000000000000001u);
     cr_assert_eq(host->configured.entropy_len, 3u);

@@ -26,7 +26,7 @@
 /* Changes whenever the disk made from the same tree does. */
 #define DISK_LAYOUT "disk layout 1: ext4, no partitions"
 
-enum { MIN_DISK = 64 << 20, MIN_SPACE = 64 << 20 };
+enum { MIN_DISK = 64 << 20 };
 #define MAX_DISK (16ULL << 40)
 
 struct build {
@@ -108,16 +108,6 @@ static bool share_rootfs(struct build *build)
     return shared;
 }
 
-/* The build must be stopped before it fills somebody's disk to the last byte. */
-static int check_space(const struct build *build, struct err *err)
-{
-    uint64_t space = files_free_space(build->store);
-    if (space >= MIN_SPACE)
-        return 0;
-    return err_set(err, ENOSPC, "no space left on the file system of %s (%llu MiB free); make room, or set GONDOLIN_STORE "
-                   "to a directory elsewhere", build->store, (unsigned long long)(space >> 20));
-}
-
 /* What libguestfs, supermin and QEMU print would spoil the progress bar; the errors come back in sentences. */
 static void silence_errors(void)
 {
@@ -133,15 +123,14 @@ static int make_rootfs(struct build *build, struct err *err)
     struct disk_job disk_job = {.path = path, .size = build->disk_size, .store = build->store,
                                 .work = build->temporary.path, .kernel = &build->kernel, .contained = build->contained,
                                 .quiet_start = build->source->reports_phases};
-    int code = path ? check_space(build, err) : err_errno(err, ENOMEM, "build");
-    if (code < 0)
-        return code;
+    if (!path)
+        return err_errno(err, ENOMEM, "build");
     if (build->source->needs_many_ids && !build->contained->many_ids)
         return err_set(err, EPERM, "%s: needs user ids besides your own; install the package uidmap, and give this user "
                        "some with: sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
                        build->source->name);
     silence_errors();
-    code = rootfs_build(build->source, &source_job, &disk_job, err);
+    int code = rootfs_build(build->source, &source_job, &disk_job, err);
     if (code == 0 && build->source->describe)
         code = build->source->describe(&source_job, &build->manifest, err);
     return code;
@@ -281,18 +270,31 @@ static int open_kernel(struct build *build, struct err *err)
     return code == 0 ? kernel_open(build->store, &build->apt, build->contained, &build->kernel, err) : code;
 }
 
+/* Why did it fail? A program that ran out of space may have tidied up since, but says so. */
+static int explain(const struct build *build, struct err *err)
+{
+    if (strstr(err->text, strerror(ENOSPC)))
+        err_set(err, ENOSPC, "no space left on the file system of %s; make room, or set GONDOLIN_STORE to a directory "
+                "elsewhere", build->store);
+    else if (err->code != ENOSPC)
+        store_has_space(build->store, err);
+    return -err->code;
+}
+
 static int build_contained(void *data, struct contained *contained, struct err *err)
 {
     struct build *build = data;
 
     build->contained = contained;
     store_clean(build->store);
-    int code = begin(build, err);
+    int code = store_has_space(build->store, err) ? begin(build, err) : -ENOSPC;
     if (code == 0)
         code = open_kernel(build, err);
     if (code == 0)
         code = make_image(build, err);
-    if (code == 0)
+    if (code < 0)
+        code = explain(build, err);
+    else
         contained_answer(contained, build->manifest.build_id);
     store_work_end(&build->work);
     store_work_end(&build->temporary);

@@ -155,8 +155,11 @@ static int follow(const struct contain *contain, int channel, int signals, struc
         struct message message;
         if (poll(fds, 2, -1) < 0)
             continue;
-        if (fds[0].revents)
+        if (fds[0].revents) {
+            struct signalfd_siginfo taken; /* or it would end us as soon as it is unblocked */
+            (void)!read(signals, &taken, sizeof taken);
             return -EINTR;
+        }
         ssize_t n = recv(channel, &message, sizeof message, 0);
         if (n != sizeof message)
             return -ECHILD;
@@ -182,7 +185,7 @@ static int supervise(const struct contain *contain, pid_t pid, int channel, int 
         ;
     if (code == -EINTR)
         return err_set(err, EINTR, "interrupted");
-    if (code == -ECHILD && err && !err->code)
+    if (code == -ECHILD && !err->code)
         return err_set(err, ECHILD, "the process that did the work ended unexpectedly (out of memory?)");
     return code;
 }

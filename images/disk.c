@@ -2,28 +2,33 @@
 #include "images/disk.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <guestfs.h>
 
 #include "images/files.h"
+#include "images/store.h"
 #include "src/cleanup.h"
 #include "vmm/accel.h"
 
 #define DEVICE "/dev/sda"
 
 enum {
-    APPLIANCE_MEMORY = 768, /* MiB */
-    LOW_SPACE = 64 << 20,   /* bytes; less left on the host's file system explains any failure to write */
+    APPLIANCE_MEMORY = 768,       /* MiB */
+    APPLIANCE_SPACE = 384 << 20,  /* bytes in the cache, 275 MiB with Debian 12 */
 };
 
 struct disk {
     struct disk_job job;
     guestfs_h *g;
+    int cache_lock; /* shared; or -1 */
     struct accel_verdict verdict;
     const char *phase; /* NULL: progress is not reported */
 };
@@ -44,17 +49,13 @@ static void begin_phase(struct disk *disk, const char *phase)
         contained_progress(disk->job.contained, phase, -1);
 }
 
-/* The sentence for the call that failed last. A full host file system shows up in many ways (the appliance sees a broken
- * disk, supermin's copies fail), so it is looked at first. */
+/* The sentence for the call that failed last. */
 static int failed(const struct disk *disk, const char *what, struct err *err)
 {
     const char *reason = guestfs_last_error(disk->g);
-    uint64_t space = files_free_space(disk->job.work);
 
-    if (space < LOW_SPACE)
-        return err_set(err, ENOSPC, "%s: no space left on the file system of %s (%llu MiB free); make room, or set "
-                       "GONDOLIN_STORE to a directory elsewhere", what, disk->job.store,
-                       (unsigned long long)(space >> 20));
+    if (!store_has_space(disk->job.store, err))
+        return -ENOSPC;
     if (guestfs_last_errno(disk->g) == ENOSPC || (reason && strstr(reason, "No space left on device")))
         return err_set(err, ENOSPC, "%s: the tree does not fit into the disk of %llu MiB; give a larger --size", what,
                        (unsigned long long)(disk->job.size >> 20));
@@ -80,11 +81,38 @@ static int set_environment(const struct disk_job *job, struct accel_verdict *ver
     return 0;
 }
 
+/* supermin leaves half an appliance (of 300 MiB) behind when it is killed. Nobody is at it when the cache can be locked;
+ * the lock, shared from then on, says that we are. A descriptor, or -1 (harmless). */
+static int tidy_cache(const char *cache)
+{
+    cleanup_close int lock = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    glob_t half = {0};
+
+    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
+        cleanup_free char *pattern = files_format("%s/.guestfs-*/appliance.d.*", cache);
+        if (pattern && glob(pattern, 0, NULL, &half) == 0)
+            for (size_t i = 0; i < half.gl_pathc; i++)
+                files_remove_tree(half.gl_pathv[i]);
+        globfree(&half);
+    }
+    if (lock >= 0)
+        flock(lock, LOCK_SH);
+    return steal_fd(&lock);
+}
+
+/* supermin tidies up when it runs out of space, and does not say why it failed. */
+static bool has_room_for_appliance(const struct disk_job *job, struct err *err)
+{
+    cleanup_free char *appliance = files_format("%s/cache/.guestfs-%u/appliance.d", job->store, (unsigned)geteuid());
+    return (appliance && files_exists(appliance)) || store_has_room(job->store, APPLIANCE_SPACE, err);
+}
+
 static int configure(struct disk *disk)
 {
     cleanup_free char *cache = files_format("%s/cache", disk->job.store);
     guestfs_h *g = disk->g;
 
+    disk->cache_lock = cache ? tidy_cache(cache) : -1;
     if (!cache || guestfs_set_cachedir(g, cache) < 0 || guestfs_set_tmpdir(g, disk->job.work) < 0)
         return -1;
     if (guestfs_set_memsize(g, APPLIANCE_MEMORY) < 0 || guestfs_set_network(g, 0) < 0)
@@ -115,6 +143,8 @@ static int make_file_system(struct disk *disk)
 
 static int launch(struct disk *disk, struct err *err)
 {
+    if (!has_room_for_appliance(&disk->job, err))
+        return -ENOSPC;
     if (configure(disk) < 0)
         return failed(disk, "configure appliance", err);
     if (guestfs_disk_create(disk->g, disk->job.path, "qcow2", (int64_t)disk->job.size, -1) < 0)
@@ -142,7 +172,7 @@ int disk_open(const struct disk_job *job, struct disk **out, struct err *err)
         free(disk);
         return err_errno(err, ENOMEM, "start appliance");
     }
-    *disk = (struct disk){.job = *job, .g = g, .verdict = verdict};
+    *disk = (struct disk){.job = *job, .g = g, .cache_lock = -1, .verdict = verdict};
     guestfs_set_error_handler(g, NULL, NULL);
     code = launch(disk, err);
     if (code < 0) {
@@ -179,5 +209,7 @@ void disk_abandon(struct disk *disk)
     if (!disk)
         return;
     guestfs_close(disk->g);
+    if (disk->cache_lock >= 0)
+        close(disk->cache_lock);
     free(disk);
 }

@@ -16,7 +16,7 @@
 #include "images/manifest.h"
 #include "src/cleanup.h"
 
-enum { MAX_TAG = 64, MIN_PREFIX = 4 };
+enum { MAX_TAG = 64, MIN_PREFIX = 4, MIN_SPACE = 64 << 20 };
 
 static char *default_path(void)
 {
@@ -50,6 +50,22 @@ char *store_open(struct err *err)
         return NULL;
     }
     return steal_pointer(&path);
+}
+
+bool store_has_room(const char *store, uint64_t bytes, struct err *err)
+{
+    uint64_t space = files_free_space(store);
+    if (space >= bytes)
+        return true;
+    err_set(err, ENOSPC, "no space left on the file system of %s (%llu MiB free, %llu MiB needed); make room, or set "
+            "GONDOLIN_STORE to a directory elsewhere", store, (unsigned long long)(space >> 20),
+            (unsigned long long)(bytes >> 20));
+    return false;
+}
+
+bool store_has_space(const char *store, struct err *err)
+{
+    return store_has_room(store, MIN_SPACE, err);
 }
 
 /* A descriptor of the directory with a flock of `operation` on it, or -errno. */

@@ -10,6 +10,7 @@
 #define GONDOLIN_IMAGES_STORE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "images/digest.h"
 #include "images/names.h"
@@ -17,6 +18,13 @@
 
 /* $GONDOLIN_STORE and so on as image.h says; makes the directories. malloc'd, or NULL with *err set. */
 char *store_open(struct err *err);
+
+/* False, with the sentence in *err, when so little space is left on the store's file system that it explains any failure
+ * to write there: a full disk shows up in many ways (a broken disk in the appliance, a package that cannot unpack). */
+bool store_has_space(const char *store, struct err *err);
+
+/* The same, for work that will need `bytes`. */
+bool store_has_room(const char *store, uint64_t bytes, struct err *err);
 
 /* Work in progress: a new directory STORE/tmp/KIND.XXXXXX that exists as long as its lock is held. */
 struct store_work {

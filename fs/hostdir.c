@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fs/hostdir_internal.h"
+#include "src/cleanup.h"
 
 enum { NAME_LIMIT = 255, DEVICE_SHIFT = 48 };
 
@@ -140,22 +141,20 @@ static struct vfs_node *find_or_add(struct hostdir *hostdir, struct vfs_node *fr
 int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
 {
     struct stat st;
-    struct vfs_node *fresh = NULL;
-    int rc = fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 ? hostdir_error() : 0;
-    if (rc == 0 && !(fresh = malloc(sizeof *fresh)))
-        rc = -ENOMEM;
-    if (rc < 0) {
-        close(fd);
-        return rc;
-    }
+    cleanup_close int owned = fd;
+    if (fstatat(owned, "", &st, AT_EMPTY_PATH) < 0)
+        return hostdir_error();
+    struct vfs_node *fresh = malloc(sizeof *fresh);
+    if (!fresh)
+        return -ENOMEM;
     *fresh = (struct vfs_node){
-        .fd = fd, .dev = st.st_dev, .ino = st.st_ino, .type = st.st_mode & S_IFMT, .refs = 1};
+        .fd = owned, .dev = st.st_dev, .ino = st.st_ino, .type = st.st_mode & S_IFMT, .refs = 1};
     out->node = find_or_add(hostdir, fresh);
     hostdir_fill_attr(hostdir, &st, &out->attr);
-    if (out->node != fresh) {
-        close(fd);
+    if (out->node == fresh)
+        steal_fd(&owned);
+    else
         free(fresh);
-    }
     return 0;
 }
 

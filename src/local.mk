@@ -49,12 +49,9 @@ gondolin_keeper_LDADD = src/libhost.a images/libimages.a src/libcommon.a $(ARCHI
 
 DOCTOR_SOURCES = src/doctor.c src/doctor.h src/doctor_host.c src/doctor_tools.c
 
-DOCTOR_SOURCES = src/doctor.c src/doctor.h src/doctor_host.c src/doctor_tools.c
-
 bin_PROGRAMS += gondolin
 gondolin_SOURCES = \
 	src/main.c src/verbs.h \
-	$(DOCTOR_SOURCES) \
 	src/verb_attach.c \
 	src/verb_exec.c \
 	src/verb_list.c \

@@ -165,7 +165,7 @@ void nodes_free(struct nodes *nodes)
 
 static void drop_unused(struct nodes *nodes, struct node *node)
 {
-    while (node && node != nodes->root && !node->lookups && !node->children) {
+    while (node->parent && !node->lookups && !node->children) {
         struct node *parent = node->parent;
         struct node **at = &nodes->buckets[bucket_of(nodes, node->id)];
         while (*at != node)

@@ -18,6 +18,7 @@ struct qemu_arch {
     const char *const *machines; /* prefixes of the machine types that can run a sandbox; NULL-terminated */
     const char *tcg_cpu;        /* the default -cpu without KVM */
     const char *kernel_options; /* the built-in kernel command line */
+    const char *tcg_kernel_options; /* added without KVM; begins with a space, or is empty */
     bool pvpanic;               /* has a pvpanic-pci device */
 };
 

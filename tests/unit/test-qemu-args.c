@@ -120,6 +120,7 @@ Test(qemu_args, emulation_by_default_and_kvm_by_the_plan)
     cr_assert_str_eq(value("-accel", 0), "kvm");
     cr_assert_str_eq(value("-cpu", 0), "host");
     cr_assert_null(strstr(value("-append", 0), "tsc_early_khz"));
+    cr_assert_null(strstr(value("-append", 0), "noreplace-smp"));
 }
 
 Test(qemu_args, options_replace_defaults)

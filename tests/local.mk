@@ -4,6 +4,7 @@ UNIT_LIBS = $(CRITERION_LIBS)
 include $(top_srcdir)/tests/unit/loop.mk
 include $(top_srcdir)/tests/unit/wire.mk
 include $(top_srcdir)/tests/unit/server.mk
+include $(top_srcdir)/tests/unit/rootserve.mk
 include $(top_srcdir)/tests/tools/local.mk
 include $(top_srcdir)/tests/fuzz/local.mk
 include $(top_srcdir)/tests/unit/jail.mk

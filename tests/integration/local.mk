@@ -1,5 +1,6 @@
 INTEGRATION_TESTS = \
 	tests/integration/coherence.sh \
+	tests/integration/readme-tour.sh \
 	tests/integration/tour.sh
 
 TESTS += $(INTEGRATION_TESTS)

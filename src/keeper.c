@@ -15,16 +15,44 @@
 #include "src/cleanup.h"
 #include "src/libexec.h"
 
+/* One that cannot live is not started over and over without a pause. */
+enum { RESTART_PAUSE_MS = 1000 };
+
 struct keeper {
     struct loop *loop;
+    void (*restarted)(void *data);
+    void *data;
     char *program;
     char *arguments[7];
     pid_t pid;
     int pid_fd, pipe_fd;
     struct watch *watch;
+    struct timer *restart;
+    uint64_t started_ms;
 };
 
 static int spawn(struct keeper *k);
+
+static void restart(void *data)
+{
+    struct keeper *k = data;
+    k->restart = NULL;
+    if (spawn(k) < 0)
+        k->restart = loop_timer(k->loop, RESTART_PAUSE_MS, restart, k);
+    else
+        k->restarted(k->data);
+}
+
+static void reap(struct keeper *k)
+{
+    while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (k->pid_fd >= 0)
+        close(k->pid_fd);
+    close(k->pipe_fd);
+    k->pid_fd = k->pipe_fd = -1;
+    k->pid = 0;
+}
 
 static void keeper_ended(void *data, uint32_t events)
 {
@@ -32,12 +60,11 @@ static void keeper_ended(void *data, uint32_t events)
     (void)events;
     watch_del(k->watch);
     k->watch = NULL;
-    waitpid(k->pid, NULL, 0);
-    close(k->pid_fd);
-    close(k->pipe_fd);
-    k->pid_fd = k->pipe_fd = -1;
-    k->pid = 0;
-    spawn(k);
+    reap(k);
+    if (loop_now_ms() - k->started_ms < RESTART_PAUSE_MS)
+        k->restart = loop_timer(k->loop, RESTART_PAUSE_MS, restart, k);
+    else
+        restart(k);
 }
 
 /* In the child: nothing but the pipe is kept, and terminal signals meant for the supervisor do not reach it. */
@@ -57,6 +84,7 @@ static void become_keeper(struct keeper *k, int pipe_read)
 static int spawn(struct keeper *k)
 {
     int ends[2];
+    k->started_ms = loop_now_ms();
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
     pid_t pid = fork();
@@ -73,7 +101,12 @@ static int spawn(struct keeper *k)
     k->pipe_fd = ends[1];
     k->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
     k->watch = k->pid_fd >= 0 ? loop_watch(k->loop, k->pid_fd, EPOLLIN, keeper_ended, k) : NULL;
-    return k->watch ? 0 : -errno;
+    if (k->watch)
+        return 0;
+    int code = errno;
+    kill(pid, SIGKILL);
+    reap(k);
+    return -code;
 }
 
 static void keeper_free(struct keeper *k)
@@ -89,6 +122,8 @@ struct keeper *keeper_start(struct loop *loop, const struct keeper_duties *dutie
     struct keeper *k = calloc(1, sizeof *k);
     if (k) {
         k->loop = loop;
+        k->restarted = duties->restarted;
+        k->data = duties->data;
         k->pid_fd = k->pipe_fd = -1;
         k->program = libexec_path("gondolin-keeper");
         k->arguments[0] = "gondolin-keeper";
@@ -120,13 +155,12 @@ void keeper_dismiss(struct keeper *k)
     if (!k)
         return;
     watch_del(k->watch);
+    timer_cancel(k->restart);
     if (k->pid > 0) {
         if (write(k->pipe_fd, "done", 4) < 0) {
             /* it is gone already */
         }
-        close(k->pipe_fd);
-        waitpid(k->pid, NULL, 0);
-        close(k->pid_fd);
+        reap(k);
     }
     keeper_free(k);
 }

@@ -16,6 +16,8 @@ struct keeper_duties {
     const char *mountpoint;
     bool remove_mountpoint;
     const char *session_dir, *work_dir;
+    void (*restarted)(void *data); /* keeper_pid has changed */
+    void *data;
 };
 
 /* Starts libexec/gondolin-keeper; it is started again should it die. NULL with *err set. */

@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "images/files.h"
+#include "src/ended.h"
 #include "src/mountpoint.h"
-
+#include "src/session.h"
 
 /* True when the supervisor said that it has cleaned up by itself. */
 static bool dismissed(void)
@@ -32,9 +33,13 @@ int main(int argc, char **argv)
     signal(SIGCHLD, SIG_DFL);
     if (chdir("/") < 0 || dismissed())
         return 0;
+    struct session session;
     /* The machine dies with the supervisor (PR_SET_PDEATHSIG) and the kernel aborts the FUSE connection with it. */
-    if (mountpoint_is_gondolin(argv[1]) && mountpoint_is_dead(argv[1]))
-        mountpoint_unmount(argv[1], true, NULL);
+    if (session_read(argv[3], &session)) {
+        mountpoint_clear_dead(session.device);
+        ended_record(&session, false, ENDED_UNEXPLAINED, NULL);
+    }
+    session_close(&session);
     if (strcmp(argv[2], "remove") == 0)
         rmdir(argv[1]);
     files_remove_tree(argv[4]);

@@ -14,6 +14,7 @@ noinst_LIBRARIES += src/libhost.a
 src_libhost_a_SOURCES = \
 	src/client_file.c src/client_file.h \
 	src/copier.c src/copier.h \
+	src/ended.c src/ended.h \
 	src/holders.c src/holders.h \
 	src/job_client.c src/job_client.h \
 	src/libexec.c src/libexec.h \

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,11 +37,19 @@ static void unescape(char *text)
     *to = '\0';
 }
 
+struct mount {
+    char *mountpoint;
+    uint64_t device;
+    bool ours;
+};
+
 /* proc(5): "ID PARENT MAJ:MIN ROOT MOUNTPOINT OPTIONS [TAGS...] - TYPE SOURCE SUPEROPTIONS". */
-static bool parse_mountinfo(char *line, char **mountpoint, const char **type)
+static bool parse_mountinfo(char *line, struct mount *mount)
 {
+    static const char type[] = " - " MOUNT_FS_TYPE " ";
     char *separator = strstr(line, " - ");
     char *field = line;
+    unsigned major, minor;
     for (int i = 0; i < 4; i++) {
         field = strchr(field, ' ');
         if (!field)
@@ -48,29 +57,88 @@ static bool parse_mountinfo(char *line, char **mountpoint, const char **type)
         field++;
     }
     char *end = strchr(field, ' ');
-    if (!separator || !end || separator < end)
+    if (!separator || !end || separator < end || sscanf(line, "%*u %*u %u:%u", &major, &minor) != 2)
         return false;
     *end = '\0';
     unescape(field);
-    *mountpoint = field;
-    *type = separator + 3;
-    separator[3 + strcspn(separator + 3, " \n")] = '\0';
+    *mount = (struct mount){.mountpoint = field, .device = makedev(major, minor),
+                            .ours = strncmp(separator, type, strlen(type)) == 0};
+    return true;
+}
+
+/* Calls `visit` for every mount of this namespace, until it says false. */
+static void each_mount(bool (*visit)(const struct mount *mount, void *data), void *data)
+{
+    cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
+    cleanup_free char *line = NULL;
+    size_t size = 0;
+    struct mount mount;
+    while (f && getline(&line, &size, f) > 0)
+        if (parse_mountinfo(line, &mount) && !visit(&mount, data))
+            return;
+}
+
+struct top {
+    const char *path;
+    struct mount mount;
+};
+
+/* Later lines are stacked on top of earlier ones. */
+static bool visit_path(const struct mount *mount, void *data)
+{
+    struct top *top = data;
+    if (strcmp(mount->mountpoint, top->path) == 0)
+        top->mount = (struct mount){.device = mount->device, .ours = mount->ours};
     return true;
 }
 
 bool mountpoint_is_gondolin(const char *path)
 {
-    cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
-    cleanup_free char *line = NULL;
-    size_t size = 0;
-    bool ours = false;
-    while (f && getline(&line, &size, f) > 0) {
-        char *mountpoint;
-        const char *type;
-        if (parse_mountinfo(line, &mountpoint, &type) && strcmp(mountpoint, path) == 0)
-            ours = strcmp(type, MOUNT_FS_TYPE) == 0; /* later lines are stacked on top of earlier ones */
+    struct top top = {.path = path};
+    each_mount(visit_path, &top);
+    return top.mount.ours;
+}
+
+uint64_t mountpoint_device(const char *path)
+{
+    struct top top = {.path = path};
+    each_mount(visit_path, &top);
+    return top.mount.device;
+}
+
+struct search {
+    uint64_t device;
+    const char *preferred; /* may be NULL */
+    char *found;           /* malloc'd */
+};
+
+static bool visit_device(const struct mount *mount, void *data)
+{
+    struct search *search = data;
+    bool best = search->preferred && strcmp(mount->mountpoint, search->preferred) == 0;
+    if (!mount->ours || mount->device != search->device || (search->found && !best))
+        return true;
+    free(search->found);
+    search->found = strdup(mount->mountpoint);
+    return !best;
+}
+
+char *mountpoint_locate(uint64_t device, const char *recorded)
+{
+    struct search search = {.device = device, .preferred = recorded};
+    if (device)
+        each_mount(visit_device, &search);
+    return search.found;
+}
+
+void mountpoint_clear_dead(uint64_t device)
+{
+    char *path;
+    bool more = true;
+    while (more && (path = mountpoint_locate(device, NULL))) {
+        more = mountpoint_is_dead(path) && mountpoint_unmount(path, true, NULL) == 0;
+        free(path);
     }
-    return ours;
 }
 
 bool mountpoint_is_dead(const char *path)

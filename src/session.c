@@ -182,6 +182,7 @@ static struct json_object *to_json(const struct session *s)
     json_object_object_add(object, "keeper_pid", json_object_new_int64(s->keeper_pid));
     json_object_object_add(object, "vm_pid", json_object_new_int64(s->vm_pid));
     json_object_object_add(object, "started_ms", json_object_new_int64(s->started_ms));
+    json_object_object_add(object, "device", json_object_new_int64((int64_t)s->device));
     return object;
 }
 
@@ -287,18 +288,27 @@ bool session_read(const char *directory, struct session *s)
     s->keeper_pid = (pid_t)take_number(object, "keeper_pid");
     s->vm_pid = (pid_t)take_number(object, "vm_pid");
     s->started_ms = take_number(object, "started_ms");
+    s->device = (uint64_t)take_number(object, "device");
     s->directory = strdup(directory);
     json_object_put(object);
     return s->name && s->mountpoint && s->directory;
 }
 
+/* A mount moves when a directory above it is renamed. */
 static bool read_listed(const char *base, const char *id, struct session *s)
 {
     *s = (struct session){.lock_fd = -1};
     cleanup_free char *directory = NULL;
     if (asprintf(&directory, "%s/%s", base, id) < 0)
         directory = NULL;
-    return directory && session_read(directory, s);
+    if (!directory || !session_read(directory, s))
+        return false;
+    char *now = mountpoint_locate(s->device, s->mountpoint);
+    if (now) {
+        free(s->mountpoint);
+        s->mountpoint = now;
+    }
+    return true;
 }
 
 /* Called for a directory that nobody had locked. Looks again with the registry locked, so that a session just being made
@@ -311,10 +321,10 @@ static void clean_dead(int base_fd, const char *base, const char *id)
     if (lock >= 0 || lock == -ENOENT) {
         struct session dead;
         bool known = read_listed(base, id, &dead);
-        if (known && mountpoint_is_gondolin(dead.mountpoint) && mountpoint_is_dead(dead.mountpoint))
-            mountpoint_unmount(dead.mountpoint, true, NULL);
-        if (known)
-            ended_record(&dead, false, "all its processes were killed", NULL);
+        if (known) {
+            mountpoint_clear_dead(dead.device);
+            ended_record(&dead, false, ENDED_UNEXPLAINED, NULL);
+        }
         remove_directory(base_fd, id);
         session_close(&dead);
     }

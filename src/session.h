@@ -22,6 +22,7 @@ struct session {
     char *name, *mountpoint, *image, *build_id, *state, *log;
     pid_t pid, keeper_pid, vm_pid; /* 0: none */
     int64_t started_ms;            /* of the Unix epoch */
+    uint64_t device;               /* of the mount; 0: not mounted yet */
     char *directory;               /* BASE/ID */
     int lock_fd;                   /* -1 except in the process that created the session */
     bool alive;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "src/cleanup.h"
+#include "src/ended.h"
 #include "src/nearest.h"
 #include "src/session.h"
 
@@ -105,6 +106,21 @@ static struct session *match_path(const struct sessions *all, const char *refere
     return mounted_above(all, current);
 }
 
+/* Adds why the sandbox that is not there any more ended. */
+static int recall(const char *reference, struct err *err)
+{
+    struct ended last;
+    char age[32];
+    if (!ended_find(reference, &last))
+        return -err->code;
+    ended_format_age(last.ended_ms, age, sizeof age);
+    struct err before = *err;
+    err_set(err, before.code, "%s; the last one%s%s ended %s ago: %s", before.text, reference ? "" : " was on ",
+            reference ? "" : last.mountpoint, age, last.reason);
+    ended_close(&last);
+    return -before.code;
+}
+
 static int nothing_fits(const struct sessions *all, const char *reference, struct err *err)
 {
     const char **names = calloc(all->count + 1, sizeof *names);
@@ -115,14 +131,16 @@ static int nothing_fits(const struct sessions *all, const char *reference, struc
     if (near)
         return err_set(err, ENOENT, "\"%s\": no running sandbox has this mount point, name or id; did you mean "
                        "\"%s\"?", reference, near);
-    return err_set(err, ENOENT, "\"%s\": no running sandbox has this mount point, name or id; see: gondolin list",
-                   reference);
+    err_set(err, ENOENT, "\"%s\": no running sandbox has this mount point, name or id; see: gondolin list", reference);
+    return recall(reference, err);
 }
 
 static int the_only_one(const struct sessions *all, struct session **found, struct err *err)
 {
-    if (all->count == 0)
-        return err_set(err, ENOENT, "no sandbox is running; start one with: gondolin mount DIRECTORY");
+    if (all->count == 0) {
+        err_set(err, ENOENT, "no sandbox is running; start one with: gondolin mount DIRECTORY");
+        return recall(NULL, err);
+    }
     if (all->count > 1)
         return err_set(err, EEXIST, "%zu sandboxes are running; name one of those shown by: gondolin list", all->count);
     *found = &all->list[0];

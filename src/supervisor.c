@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "images/store.h"
+#include "src/ended.h"
 #include "src/keeper.h"
+#include "src/mountpoint.h"
 
 enum {
     CONSOLE_KEPT = 64 * 1024,
@@ -487,6 +489,14 @@ static int make_tree(struct supervisor *s, struct err *err)
     return s->jobs ? 0 : err_errno(err, rc < 0 ? -rc : errno, "mount: control files");
 }
 
+static void keeper_restarted(void *data)
+{
+    struct supervisor *s = data;
+    supervisor_log(s, "the keeper died and was started again");
+    s->session.keeper_pid = keeper_pid(s->keeper);
+    session_publish(&s->session, NULL);
+}
+
 static int make_session(struct supervisor *s, struct err *err)
 {
     const struct supervisor_start *start = s->start;
@@ -506,7 +516,9 @@ static int make_session(struct supervisor *s, struct err *err)
     struct keeper_duties duties = {.mountpoint = start->mountpoint,
                                    .remove_mountpoint = start->made_mountpoint,
                                    .session_dir = s->session.directory,
-                                   .work_dir = s->work_dir};
+                                   .work_dir = s->work_dir,
+                                   .restarted = keeper_restarted,
+                                   .data = s};
     s->keeper = keeper_start(s->loop, &duties, err);
     if (!s->keeper)
         return -err->code;
@@ -523,6 +535,7 @@ static int bring_up(struct supervisor *s, struct err *err)
     rc = rc ? rc : make_session(s, err);
     rc = rc ? rc : make_mount(s, err);
     if (rc == 0) {
+        s->session.device = mountpoint_device(s->start->mountpoint);
         supervisor_log(s, "sandbox %s: image %s on %s", s->session.id, s->session.image, s->session.mountpoint);
         set_state(s, STATE_STARTING);
         rc = start_machine(s, err);
@@ -530,8 +543,27 @@ static int bring_up(struct supervisor *s, struct err *err)
     return rc;
 }
 
+/* One-shot sandboxes (gondolin run) are mounted among the session directories; nobody asks later how they went. */
+static bool is_one_shot(const struct supervisor *s)
+{
+    const char *slash = strrchr(s->session.directory, '/');
+    return strncmp(s->session.mountpoint, s->session.directory, (size_t)(slash - s->session.directory) + 1) == 0;
+}
+
+/* The last the guest said, for people who will not see its console any more. */
+static void record_end(struct supervisor *s)
+{
+    char tail[1024];
+    if (!s->session.device || (s->orderly && is_one_shot(s)))
+        return;
+    size_t n = follow_tail(s->console, tail, sizeof tail - 1);
+    tail[n] = '\0';
+    ended_record(&s->session, s->orderly, s->why_ended, tail);
+}
+
 static void take_down(struct supervisor *s)
 {
+    record_end(s);
     timer_cancel(s->gone_timer);
     timer_cancel(s->notices_timer);
     agent_link_free(s->link);
@@ -547,6 +579,7 @@ static void take_down(struct supervisor *s)
     follow_free(s->log);
     control_free(s->control);
     front_free(s->front);
+    mountpoint_clear_dead(s->session.device); /* where it has been moved or bound to */
     watch_del(s->console_watch);
     watch_del(s->vmm_log_watch);
     watch_del(s->signal_watch);
@@ -579,6 +612,8 @@ int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *re
     s.backend = vmm_backend_find(start->options->vmm, err);
     s.loop = loop_new();
     char *store = s.backend && s.loop ? store_open(err) : NULL;
+    if (store)
+        store_clean(store);
     int rc = store ? store_work_begin(store, "run", &work, err) : -(err->code ? err->code : ENOMEM);
     if (rc == 0) {
         s.work_dir = work.path;

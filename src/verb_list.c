@@ -2,11 +2,13 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "src/ended.h"
 #include "src/options.h"
 #include "src/session.h"
 #include "src/verbs.h"
+
+enum { ENDED_LINES_SHOWN = 5 };
 
 static const char *text_or(const char *text, const char *fallback)
 {
@@ -40,22 +42,6 @@ static void print_json(const struct session *sessions, size_t count)
     json_object_put(array);
 }
 
-/* "45s", "12m", "3h05m", "2d04h". */
-static void format_age(int64_t started_ms, char *to, size_t size)
-{
-    long long s = (long long)time(NULL) - started_ms / 1000;
-    if (s < 0)
-        s = 0;
-    if (s < 60)
-        snprintf(to, size, "%llds", s);
-    else if (s < 3600)
-        snprintf(to, size, "%lldm", s / 60);
-    else if (s < 86400)
-        snprintf(to, size, "%lldh%02lldm", s / 3600, s / 60 % 60);
-    else
-        snprintf(to, size, "%lldd%02lldh", s / 86400, s / 3600 % 24);
-}
-
 static int widest(const struct session *sessions, size_t count, int (*width)(const struct session *), int least)
 {
     for (size_t i = 0; i < count; i++) {
@@ -83,17 +69,78 @@ static void print_table(const struct session *sessions, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct session *s = &sessions[i];
         char age[32];
-        format_age(s->started_ms, age, sizeof age);
+        ended_format_age(s->started_ms, age, sizeof age);
         printf("%-12s  %-*s  %-8s  %-*s  %-7s  %s\n", s->id, name, s->name, text_or(s->state, "-"), image,
                text_or(s->image, "-"), age, s->mountpoint);
     }
 }
 
+static void print_ended_json(const struct ended *list, size_t count)
+{
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct ended *e = &list[i];
+        struct json_object *object = json_object_new_object();
+        add_text(object, "id", e->id);
+        add_text(object, "name", e->name);
+        add_text(object, "mountpoint", e->mountpoint);
+        add_text(object, "image", e->image);
+        json_object_object_add(object, "orderly", json_object_new_boolean(e->orderly));
+        add_text(object, "reason", e->reason);
+        add_text(object, "console", e->console);
+        json_object_object_add(object, "started_ms", json_object_new_int64(e->started_ms));
+        json_object_object_add(object, "ended_ms", json_object_new_int64(e->ended_ms));
+        json_object_array_add(array, object);
+    }
+    puts(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(array);
+}
+
+/* What the guest said last is of interest only where nobody wanted the end. */
+static void print_console(char *text)
+{
+    const char *lines[ENDED_LINES_SHOWN] = {NULL};
+    size_t n = 0;
+    for (char *line; (line = strsep(&text, "\n"));)
+        if (line[strspn(line, " ")])
+            lines[n++ % ENDED_LINES_SHOWN] = line;
+    for (size_t i = n > ENDED_LINES_SHOWN ? n - ENDED_LINES_SHOWN : 0; i < n; i++)
+        printf("    | %s\n", lines[i % ENDED_LINES_SHOWN]);
+}
+
+static void print_ended(struct ended *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct ended *e = &list[i];
+        char age[32];
+        ended_format_age(e->ended_ms, age, sizeof age);
+        printf("%-12s  %s ago  %s: %s\n", e->id, age, e->mountpoint, e->reason);
+        if (!e->orderly)
+            print_console(e->console);
+    }
+}
+
+static int list_ended(bool json)
+{
+    struct ended *list;
+    size_t count;
+    struct err err;
+    if (ended_list(&list, &count, &err) < 0)
+        return verb_failed("list", &err);
+    if (json)
+        print_ended_json(list, count);
+    else
+        print_ended(list, count);
+    ended_list_free(list, count);
+    return 0;
+}
+
 int verb_list(int argc, char **argv)
 {
-    bool json = false, quiet = false;
+    bool json = false, quiet = false, ended = false;
     const struct option_spec options[] = {
         {"json", 0, NULL, "print a JSON array", NULL, OPTION_FLAG, &json},
+        {"ended", 0, NULL, "list those that have ended, newest first, and why", NULL, OPTION_FLAG, &ended},
         {"quiet", 'q', NULL, "print only the mount points, one on a line", NULL, OPTION_FLAG, &quiet},
         {0},
     };
@@ -106,6 +153,8 @@ int verb_list(int argc, char **argv)
     int code;
     if (!options_parse(&usage, argc, argv, &operands, &code))
         return code;
+    if (ended)
+        return list_ended(json);
     struct session *sessions;
     size_t count;
     struct err err;

@@ -18,6 +18,7 @@
 #include "src/mountpoint.h"
 #include "src/options.h"
 #include "src/progress.h"
+#include "src/session.h"
 #include "src/supervisor.h"
 #include "src/verbs.h"
 
@@ -42,9 +43,21 @@ static int check_empty(int fd, const char *path, struct err *err)
     return 0;
 }
 
+/* Is a sandbox mounted there? What one has left that was killed with all its processes is taken away. */
+static bool is_taken(const char *path)
+{
+    struct session *sessions;
+    size_t count;
+    if (!mountpoint_is_gondolin(path))
+        return false;
+    if (session_list(&sessions, &count, NULL) == 0)
+        session_list_free(sessions, count);
+    return mountpoint_is_gondolin(path);
+}
+
 static int claim(struct place *place, struct err *err)
 {
-    if (mountpoint_is_gondolin(place->path))
+    if (is_taken(place->path))
         return err_set(err, EBUSY, "mount: %s is mounted already; gondolin umount %s ends it", place->path, place->path);
     place->fd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (place->fd < 0)
@@ -58,7 +71,7 @@ static int take_place(const char *argument, struct place *place, struct err *err
 {
     if (mkdir(argument, 0700) == 0)
         place->made = true;
-    else if (errno != EEXIST)
+    else if (errno != EEXIST && errno != ENOTCONN)
         return err_errno(err, errno, "mount: %s: cannot be made", argument);
     place->path = realpath(argument, NULL);
     if (!place->path)

@@ -63,12 +63,34 @@ status_of() {
     sed -n "s/^$1 //p" "$sb/status"
 }
 
+keeper_pid() {
+    sed -n 's/.*"keeper_pid": *\([0-9]*\).*/\1/p' "$XDG_RUNTIME_DIR"/gondolin/*/session.json
+}
+
+# The last sandbox on this mount point ended for this reason (a pattern), as status and list tell.
+ended_because() {
+    code=0
+    gondolin status "$1" >"$scratch/said" 2>&1 || code=$?
+    [ "$code" = 125 ] || fail "status of an ended sandbox exits with $code"
+    grep -q "$2" "$scratch/said" || fail "status does not say '$2' but: $(cat "$scratch/said")"
+    gondolin list --ended | grep -F " $1" | grep -q "$2" || fail "list --ended does not say '$2'"
+}
+
+# Runs a command that has to fail: `refused CODE PATTERN COMMAND...`. It says why in one line.
+refused() {
+    want=$1 pattern=$2 code=0
+    shift 2
+    timeout 60 "$@" >"$scratch/said.out" 2>"$scratch/said" || code=$?
+    [ "$code" = "$want" ] || fail "'$*' exits with $code, not $want: $(cat "$scratch/said")"
+    [ "$(wc -l <"$scratch/said")" = 1 ] || fail "'$*' does not explain itself in one line: $(cat "$scratch/said")"
+    grep -q "$pattern" "$scratch/said" || fail "'$*' does not say '$pattern' but: $(cat "$scratch/said")"
+}
+
 # Processes that belong to this test: everything of gondolin's whose environment names our runtime directory.
 our_processes() {
-    for proc in /proc/[0-9]*; do
-        tr '\0' '\n' <"$proc/environ" 2>/dev/null | grep -qxF "XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR" || continue
-        case $(cat "$proc/comm" 2>/dev/null) in
-        gondolin*|qemu*) echo "${proc#/proc/} $(tr '\0' ' ' <"$proc/cmdline" 2>/dev/null | cut -c1-100)" ;;
+    grep -lzxF "XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ pid _; do
+        case $(cat "/proc/$pid/comm" 2>/dev/null) in
+        gondolin*|qemu*) echo "$pid $( (tr '\0' ' ' <"/proc/$pid/cmdline") 2>/dev/null | cut -c1-100)" ;;
         esac
     done
 }
@@ -86,6 +108,10 @@ leftovers() {
     our_processes
     our_mounts
     our_files
+}
+
+no_processes() {
+    [ -z "$(our_processes)" ]
 }
 
 nothing_left() {

@@ -127,6 +127,21 @@ Test(qemu, power_off_is_told_from_other_ends)
     cr_assert_str_empty(f.crash);
 }
 
+Test(qemu, its_last_words_are_heard_although_it_is_gone)
+{
+    struct err err = {0};
+    cr_assert_eq(start(NEGOTIATE "sleep 0.2; pad=$(printf %0100d 0)\n"
+                                 "for i in $(seq 200); do say \"{\\\"event\\\": \\\"RTC_CHANGE$pad\\\"}\"; done\n"
+                                 "say '{\"event\": \"SHUTDOWN\", \"data\": {\"reason\": \"guest-shutdown\"}}'",
+                       &err),
+                 0);
+    turn(150);
+    siginfo_t info;
+    waitid(P_PID, (id_t)vmm_qemu.pid(f.vm), &info, WEXITED | WNOWAIT);
+    loop_run(f.loop);
+    cr_assert_str_eq(f.reason, "guest powered off");
+}
+
 Test(qemu, a_reset_is_a_crash)
 {
     run(NEGOTIATE "say '{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}'");
@@ -196,6 +211,7 @@ Test(qemu, a_failure_removes_the_overlay_again)
     f.config.root_disk = "/dev/null";
     cr_assert_eq(start("exit 0", &err), -EIO);
     cr_assert(strstr(err.text, "make the root disk's overlay"), "%s", err.text);
+    cr_assert_eq(access(overlay, F_OK), -1);
     f.config.overlay = "/no/such/directory/overlay";
     cr_assert_eq(vmm_qemu.start(f.loop, &f.config, &events, NULL, &f.vm, &err), -ENOENT);
 }

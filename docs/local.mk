@@ -1,7 +1,10 @@
 # Manual pages, the bash completion (installed under the program's name, as bash looks for it), and pages for developers.
 dist_man_MANS += \
 	docs/gondolin.1 \
+	docs/gondolin-build.1 \
+	docs/gondolin-doctor.1 \
 	docs/gondolin-exec.1 \
+	docs/gondolin-image.1 \
 	docs/gondolin-list.1 \
 	docs/gondolin-mount.1 \
 	docs/gondolin-files.5 \

@@ -34,4 +34,5 @@ clean-local:
 	rm -rf tests/store
 
 include $(top_srcdir)/tests/integration/local.mk
+include $(top_srcdir)/tests/integration/cli.mk
 include $(top_srcdir)/tests/integration/vmm.mk

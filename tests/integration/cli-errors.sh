@@ -1,0 +1,79 @@
+#!/bin/sh
+# Mistakes on the command line: exit code 125, one line on standard error, nothing on standard output, the right advice.
+. "$GONDOLIN_SOURCE/tests/integration/lib.sh"
+
+# mistake TEXT ARGUMENT...: the line has this text.
+mistake() {
+    text=$1
+    shift
+    code=0
+    timeout 10 gondolin "$@" >"$scratch/out" 2>"$scratch/err" </dev/null || code=$?
+    [ "$code" = 125 ] || fail "gondolin $*: exits with $code"
+    [ ! -s "$scratch/out" ] || fail "gondolin $*: prints $(cat "$scratch/out")"
+    [ "$(wc -l <"$scratch/err")" = 1 ] || fail "gondolin $*: not one line: $(cat "$scratch/err")"
+    grep -qF -e "$text" "$scratch/err" || fail "gondolin $*: says $(cat "$scratch/err"), not \"$text\""
+}
+
+mistake 'moutn: no such verb; did you mean "mount"?' moutn
+mistake 'unmount: no such verb; did you mean "umount"?' unmount sb
+mistake 'frobnicate: no such verb; see: gondolin help' frobnicate
+mistake 'exce: no such verb; did you mean "exec"?' help exce
+mistake '"b" is one word too many' help a b
+mistake 'did you mean --version?' --verison
+mistake 'options go after the verb' --xyzzy
+
+for verb in mount umount run exec shell attach list status build image doctor help; do
+    mistake "--xyzzy: no such option; see: gondolin help $verb" "$verb" --xyzzy
+    mistake '-~: no such option' "$verb" '-~'
+    mistake 'takes no value' "$verb" --help=yes
+    timeout 10 gondolin "$verb" --help >"$scratch/out" 2>&1 || fail "$verb --help fails"
+    timeout 10 gondolin help "$verb" | cmp -s - "$scratch/out" || fail "help $verb and $verb --help differ"
+    head -n 1 "$scratch/out" | grep -q "^Usage: gondolin $verb " || fail "$verb --help: $(head -n 1 "$scratch/out")"
+done
+
+mistake 'something is missing: gondolin mount DIRECTORY' mount
+mistake '"b" is one word too many' mount a b
+mistake '--memory 1X: not a size' mount --memory 1X sb
+mistake '--memory: its value is missing: gondolin mount --memory SIZE' mount --memory
+mistake '--cpus two: not a whole number' mount --cpus two sb
+mistake '--root-mode memroy: no such value; did you mean memory?' mount --root-mode memroy sb
+mistake '--accel x: must be kvm or tcg' mount --accel=x sb
+mistake '--memroy: no such option; did you mean --memory?' run --memroy 1G -- true
+mistake 'the command goes after "--"' exec sb ls
+mistake 'the command goes after "--"' exec
+mistake 'the command after "--" is missing' exec sb --
+mistake 'the command goes after "--"' run
+mistake '"b" is one word too many' exec a b -- ls
+mistake 'no sandbox is running' exec -- ls
+mistake '"sb": no running sandbox' exec sb -- ls
+mistake '"/": no running sandbox' umount /
+mistake 'no sandbox is running' umount
+mistake 'no sandbox is running' status
+mistake 'no sandbox is running' shell
+mistake 'no sandbox is running' attach
+mistake '--json takes no value' status --json=1
+mistake 'extra' list extra
+mistake 'no-such-image' mount --image no-such-image "$scratch/sb"
+[ ! -e "$scratch/sb" ] || fail 'a refused mount made its mount point'
+
+code=0
+gondolin >"$scratch/out" 2>"$scratch/err" || code=$?
+grep -q '^Usage: gondolin VERB' "$scratch/err" || fail 'without a verb: no usage'
+[ "$code" = 125 ] || fail "without a verb it exits with $code"
+for option in --help --version; do
+    code=0
+    gondolin "$option" >/dev/full 2>"$scratch/err" || code=$?
+    [ "$code" = 125 ] || fail "$option with a full standard output exits with $code"
+done
+[ -z "$(gondolin list)" ] || fail 'list prints something without a sandbox'
+[ "$(gondolin list --json | tr -d ' \n')" = '[]' ] || fail 'list --json without a sandbox is no empty array'
+
+XDG_RUNTIME_DIR=$scratch/nowhere
+export XDG_RUNTIME_DIR
+mistake "$scratch/nowhere" list
+mkdir -p "$scratch/open/gondolin"
+chmod 700 "$scratch/open"
+chmod 755 "$scratch/open/gondolin"
+XDG_RUNTIME_DIR=$scratch/open
+mistake 'is not a private directory' list
+XDG_RUNTIME_DIR=$scratch/run

@@ -1,0 +1,71 @@
+#!/bin/sh
+# gondolin list, status, attach, umount: finding sandboxes and ending them.
+. "$GONDOLIN_SOURCE/tests/integration/lib.sh"
+requires jq jq
+
+sandbox one
+one=$sb
+id=$(gondolin list --json | jq -r '.[0].id')
+[ "$(gondolin list -q)" = "$one" ] || fail "list -q: $(gondolin list -q)"
+gondolin list | grep -Eq "^$id  one +running +busybox +[0-9]+[sm] +$one\$" || fail "list: $(gondolin list)"
+gondolin list --json | jq -e ".[0] | .name == \"one\" and .state == \"running\" and .mountpoint == \"$one\" and
+    .supervisor_pid > 1 and .vm_pid > 1 and .started_ms > 1600000000000" >/dev/null || fail "$(gondolin list --json)"
+
+gondolin status | sed '/^uptime_ms/d; /^files_/d' >"$scratch/status"
+sed '/^uptime_ms/d; /^files_/d' "$one/status" | cmp - "$scratch/status" || fail 'status is not the file status'
+gondolin status --json one | jq -e ".state == \"running\" and .id == \"$id\" and (.ready_ms | type) == \"number\"" \
+    >/dev/null || fail "status --json: $(gondolin status --json)"
+
+# Every way to name it.
+ln -s "$one" "$scratch/link"
+for reference in one "$one" "$one/" "$one/root/etc" "$scratch/link" "$scratch/../$(basename "$scratch")/one" "$id" \
+    "$(echo "$id" | cut -c1-4)"; do
+    gondolin status "$reference" | grep -q "^id $id\$" || fail "not found as $reference"
+done
+(cd "$one/root/etc" && gondolin status . && gondolin status ..) | grep -c "^id $id\$" | grep -qx 2 || fail 'not found from inside'
+(cd "$scratch" && gondolin status one/jobs) | grep -q "^id $id\$" || fail 'not found by a relative path'
+code=0
+gondolin status onne 2>"$scratch/err" || code=$?
+[ "$code" = 125 ] && grep -q 'did you mean "one"?' "$scratch/err" || fail "onne: $(cat "$scratch/err")"
+
+sandbox two --name other
+code=0
+gondolin exec -- true 2>"$scratch/err" || code=$?
+[ "$code" = 125 ] && grep -q '2 sandboxes are running' "$scratch/err" || fail "which one: $(cat "$scratch/err")"
+[ "$(gondolin list -q | tr '\n' ' ')" = "$one $sb " ] || fail 'not listed by age'
+[ "$(gondolin exec other -- hostname)" = other ] || fail 'not found by the name given'
+
+# Following the console.
+(timeout 5 gondolin attach one || true) >"$scratch/console" &
+echo 'sleep 1; echo printed on the console >/dev/console' >"$one/run"
+eventually 10 grep -q 'printed on the console' "$scratch/console" || fail 'attach does not follow the console'
+
+# Busy: who, and nothing is ended; then force.
+(cd "$one/root/etc" && exec sleep 60) &
+holder=$!
+eventually 5 sh -c "readlink /proc/$holder/cwd | grep -q etc && grep -q sleep /proc/$holder/comm"
+code=0
+timeout 20 gondolin umount one 2>"$scratch/err" || code=$?
+[ "$code" = 125 ] && grep -q "sleep (pid $holder, working directory)" "$scratch/err" || fail "busy: $(cat "$scratch/err")"
+[ "$(status_of state)" = running ] || fail 'a refused umount did something'
+timeout 20 gondolin umount --force one || fail 'umount --force'
+[ "$(gondolin list -q)" = "$sb" ] || fail 'still listed after umount --force'
+kill "$holder"
+
+# From inside, by the plain programs, and a second time.
+(cd "$sb" && timeout 20 gondolin umount .) 2>"$scratch/err" && fail 'a directory in use was unmounted'
+timeout 20 gondolin umount other || fail 'umount by name'
+expect_nothing_left
+code=0
+gondolin umount other 2>/dev/null || code=$?
+[ "$code" = 125 ] || fail "umount of nothing exits with $code"
+
+sandbox three
+umount "$sb" 2>/dev/null || fusermount3 -u "$sb"
+expect_nothing_left
+
+# A supervisor that does not answer is ended by force.
+sandbox four
+kill -STOP "$(gondolin list --json | jq '.[0].supervisor_pid')"
+timeout 60 gondolin umount --force four || fail 'umount --force of a stopped supervisor'
+expect_nothing_left

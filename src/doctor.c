@@ -91,6 +91,7 @@ void doctor_print_json(FILE *to, const struct doctor_item *items, size_t count)
         json_object_object_add(check, "fix", json_object_new_string(items[i].fix));
         json_object_array_add(checks, check);
     }
-    fprintf(to, "%s\n", json_object_to_json_string_ext(report, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+    const int style = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE;
+    fprintf(to, "%s\n", json_object_to_json_string_ext(report, style));
     json_object_put(report);
 }

@@ -53,7 +53,8 @@ static void check_fuse(struct doctor_item *item)
     else if (errno == EACCES)
         doctor_ok(item, "/dev/fuse is opened by fusermount3 for this user");
     else
-        doctor_fail(item, "sudo modprobe fuse; in a container, allow the device (--device /dev/fuse --cap-add SYS_ADMIN)",
+        doctor_fail(item,
+                    "sudo modprobe fuse; in a container, allow the device (--device /dev/fuse --cap-add SYS_ADMIN)",
                     "/dev/fuse cannot be opened: %s", strerror(errno));
 }
 

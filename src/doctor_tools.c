@@ -73,7 +73,8 @@ static void check_qemu(struct doctor_item *item)
     else if (!version_of(binary, version, sizeof version))
         doctor_warn(item, fix, "%s does not tell its version", binary);
     else if (strverscmp(version, "7.2") < 0)
-        doctor_warn(item, "use QEMU 7.2 or newer", "%s %s is older than any that gondolin was tested with", binary, version);
+        doctor_warn(item, "use QEMU 7.2 or newer", "%s %s is older than any that gondolin was tested with", binary,
+                    version);
     else
         doctor_ok(item, "%s %s%s", binary, version,
                   strncmp(version, "7.2", 3) ? "" : " (its emulated cmpxchg16b is faulty; guests are run without it)");
@@ -121,8 +122,8 @@ static void check_fusermount(struct doctor_item *item)
     if (geteuid() == 0)
         doctor_ok(item, "%s", path);
     else if (stat(path, &st) < 0 || st.st_uid != 0 || !(st.st_mode & S_ISUID))
-        doctor_fail(item, "sudo apt-get install --reinstall fuse3", "%s is not setuid root: ordinary users cannot mount",
-                    path);
+        doctor_fail(item, "sudo apt-get install --reinstall fuse3",
+                    "%s is not setuid root: ordinary users cannot mount", path);
     else if (user_allow_other())
         doctor_ok(item, "%s; other users may be let in (user_allow_other is set in /etc/fuse.conf)", path);
     else
@@ -154,7 +155,8 @@ static void check_libguestfs(struct doctor_item *item)
         fixed |= exists_in(directory, "README.fixed");
     }
     if (fixed || (found && supermin))
-        doctor_ok(item, "its appliance is there; it runs on the kernel of the image that is built, none in /boot is needed");
+        doctor_ok(item,
+                  "its appliance is there; it runs on the kernel of the image that is built, none in /boot is needed");
     else
         doctor_warn(item, "sudo apt-get install libguestfs0 supermin", "%s: images cannot be built",
                     found ? "supermin was not found" : "the appliance of libguestfs was not found");
@@ -180,7 +182,8 @@ static void check_mmdebstrap(struct doctor_item *item)
         return;
     cleanup_free char *newuidmap = program_find("newuidmap");
     if (!newuidmap)
-        doctor_warn(item, "sudo apt-get install uidmap", "newuidmap was not found: ordinary users cannot build Debian images");
+        doctor_warn(item, "sudo apt-get install uidmap",
+                    "newuidmap was not found: ordinary users cannot build Debian images");
     else if (!has_subuids())
         doctor_warn(item, "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
                     "this user has no range in /etc/subuid, and so cannot build Debian images");

@@ -170,7 +170,8 @@ void accel_probe(struct accel_verdict *v)
     } else {
         probe_in_child(v);
         if (forced && *forced)
-            snprintf(v->fix, sizeof v->fix, "GONDOLIN_ACCEL=%.32s was ignored: set it to kvm or tcg, or unset it", forced);
+            snprintf(v->fix, sizeof v->fix, "GONDOLIN_ACCEL=%.32s was ignored: set it to kvm or tcg, or unset it",
+                     forced);
     }
     v->took_ms = (unsigned)(loop_now_ms() - begin);
 }

@@ -15,7 +15,8 @@ struct accel_verdict {
 };
 
 /* Runs a short program, through protected into long mode, in a throw-away KVM vCPU, in a child process that is killed
- * after 100 ms of CPU time or 200 ms. GONDOLIN_ACCEL=kvm or tcg in the environment is taken as the verdict, untested. */
+ * after 100 ms of CPU time or 200 ms. GONDOLIN_ACCEL=kvm or tcg in the environment is taken as the verdict, untested.
+ */
 void accel_probe(struct accel_verdict *verdict);
 
 /* The host's TSC frequency in kHz (CPUID leaf 0x15 where present, else measured against CLOCK_MONOTONIC_RAW for

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A growing, NULL-terminated argument vector. An allocation failure is remembered and reported once, at the end, so that
- * the code that lists arguments reads as a list. */
+/* A growing, NULL-terminated argument vector. An allocation failure is remembered and reported once, at the end, so
+ * that the code that lists arguments reads as a list. */
 #ifndef GONDOLIN_VMM_ARGV_H
 #define GONDOLIN_VMM_ARGV_H
 

@@ -29,8 +29,8 @@ int child_start(const struct child_spec *spec, pid_t *pid, int *pidfd, struct er
 int child_run(char *const *argv, const int *fds, size_t fd_count, unsigned timeout_ms, char *output, size_t size,
               struct err *err);
 
-/* Waits until the child has ended (a pidfd is readable from then on), kills it first if it does not within `timeout_ms`,
- * and reaps it. Returns its wait status; *in_time says whether it ended by itself. */
+/* Waits until the child has ended (a pidfd is readable from then on), kills it first if it does not within
+ * `timeout_ms`, and reaps it. Returns its wait status; *in_time says whether it ended by itself. */
 int child_reap(pid_t pid, int pidfd, unsigned timeout_ms, int *in_time);
 
 #endif

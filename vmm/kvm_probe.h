@@ -20,8 +20,8 @@ struct kvm_probe_report {
     int code;                 /* errno unless said otherwise above */
 };
 
-/* Runs a short program, through protected into long mode, in a throw-away KVM vCPU and says how far it came. May never return. Makes system
- * calls only (safe after fork). Interface: Documentation/virt/kvm/api.rst of the Linux kernel. */
+/* Runs a short program, through protected into long mode, in a throw-away KVM vCPU and says how far it came. May never
+ * return. Makes system calls only (safe after fork). Interface: Documentation/virt/kvm/api.rst of the Linux kernel. */
 struct kvm_probe_report kvm_probe_run(void);
 
 #endif

@@ -81,7 +81,8 @@ int qemu_probe(const struct vmm_config *config, struct err *err)
 /* Asks a QEMU which architecture it emulates: QMP on its standard input and output. */
 static void ask_target(const char *binary, char *target, size_t size)
 {
-    static const char script[] = "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-target\"}{\"execute\":\"quit\"}";
+    static const char script[] = "{\"execute\":\"qmp_capabilities\"}"
+                                 "{\"execute\":\"query-target\"}{\"execute\":\"quit\"}";
     char command[] = "printf %s \"$2\" | \"$1\" -M none -nodefaults -no-user-config -display none -S -qmp stdio";
     cleanup_free char *answer = malloc(LIST_MAX);
     char *argv[] = {"sh", "-c", command, "sh", (char *)binary, (char *)script, NULL};

@@ -23,8 +23,8 @@ struct qmp_ops {
     void (*closed)(void *data, int code, const char *sentence);
 };
 
-/* The answer to a command: code 0 and `result` (borrowed), or an errno and a sentence: EIO with QEMU's own words when it
- * refused, EPIPE when the connection ended first. */
+/* The answer to a command: code 0 and `result` (borrowed), or an errno and a sentence: EIO with QEMU's own words when
+ * it refused, EPIPE when the connection ended first. */
 typedef void qmp_reply_fn(void *data, int code, const char *sentence, struct json_object *result);
 
 /* Takes ownership of fd, a connected socket (made non-blocking). NULL with errno on failure (fd then stays open). */

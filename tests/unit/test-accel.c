@@ -40,7 +40,8 @@ Test(accel, tsc_measurements_agree)
 {
     uint32_t first = accel_tsc_khz();
     uint32_t second = accel_tsc_khz();
-    cr_assert_leq(abs((int)first - (int)second), (int)(first / 100), "%u and %u kHz differ by more than 1 %%", first, second);
+    cr_assert_leq(abs((int)first - (int)second), (int)(first / 100), "%u and %u kHz differ by more than 1 %%", first,
+                  second);
 }
 
 Test(accel, libguestfs_gets_the_verdict_unless_the_user_decided)

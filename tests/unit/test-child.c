@@ -73,7 +73,8 @@ Test(child, starts_with_clean_signals_and_limits)
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL);
     signal(SIGPIPE, SIG_IGN);
-    cr_assert_eq(sh("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2; ulimit -c", NULL, 0, output, sizeof output, &err), 0);
+    const char *script = "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2; ulimit -c";
+    cr_assert_eq(sh(script, NULL, 0, output, sizeof output, &err), 0);
     cr_assert_str_eq(output, "0000000000000000\n0000000000000000\n0\n");
 }
 

@@ -19,7 +19,8 @@ static void set_up(void)
                                  .overlay = "/run/a,b=c\"d.qcow2",
                                  .ports = {{.name = "gondolin.ctl"}, {.name = "gondolin.root"}},
                                  .port_count = 2};
-    plan = (struct qemu_plan){.config = &config, .arch = qemu_arch_find("x86_64"), .binary = "qemu", .tsc_khz = 2500000};
+    plan = (struct qemu_plan){.config = &config, .arch = qemu_arch_find("x86_64"), .binary = "qemu",
+                              .tsc_khz = 2500000};
 }
 
 static void tear_down(void)

@@ -159,7 +159,8 @@ Test(qemu_check, the_binary_must_fit_the_image)
     make_file(binary, "#!/bin/sh\necho '{\"return\": {\"arch\": \"x86_64\"}}'\n", 0700);
     accepted();
     config.binary = "/no/such/qemu";
-    refused(ENOENT, "--qemu /no/such/qemu: no such program; for x86_64 guests install: apt-get install qemu-system-x86");
+    refused(ENOENT,
+            "--qemu /no/such/qemu: no such program; for x86_64 guests install: apt-get install qemu-system-x86");
     config.binary = disk;
     refused(EACCES, "cannot be executed");
 }

@@ -16,10 +16,10 @@
 
 #include "vmm/vmm.h"
 
-#define NEGOTIATE                                                                                                       \
-    "say() { printf '%s\\r\\n' \"$1\" >&3; }\n"                                                                         \
-    "say '{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}}}'\n"                         \
-    "read x <&3; say '{\"return\": {}, \"id\": 0}'\n"                                                                   \
+#define NEGOTIATE                                                                                                     \
+    "say() { printf '%s\\r\\n' \"$1\" >&3; }\n"                                                                       \
+    "say '{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}}}'\n"                       \
+    "read x <&3; say '{\"return\": {}, \"id\": 0}'\n"                                                                 \
     "read x <&3; say '{\"return\": \"pc-q35-7.2-machine\", \"id\": 1}'\n"
 
 struct fixture {
@@ -166,7 +166,8 @@ Test(qemu, a_signal_is_named)
 Test(qemu, one_that_breaks_the_protocol_is_killed)
 {
     run("echo hello >&3; exec sleep 100");
-    cr_assert_str_eq(f.reason, "killed because its control connection failed: QEMU sent a line that is not a JSON object");
+    cr_assert_str_eq(f.reason,
+                     "killed because its control connection failed: QEMU sent a line that is not a JSON object");
     cr_assert(WIFSIGNALED(f.status) && WTERMSIG(f.status) == SIGKILL);
 }
 

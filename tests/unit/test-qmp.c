@@ -11,7 +11,8 @@
 
 #include "vmm/qmp.h"
 
-#define GREETING "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": []}}\r\n"
+#define GREETING \
+    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": []}}\r\n"
 #define NEGOTIATED "{\"return\": {}, \"id\": 0}\r\n"
 
 struct peer {

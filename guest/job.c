@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #include "guest/job_internal.h"
-#include "guest/job_start.h"
 #include "guest/payload.h"
+#include "src/cleanup.h"
 
-enum { KILL_AFTER_TERM_MS = 2000 };
+/* Starts that hang leave the others a thread. */
+enum { KILL_AFTER_TERM_MS = 2000, STARTER_THREADS = 32 };
 
 static uint64_t now_us(void)
 {
@@ -27,8 +28,14 @@ static uint64_t now_us(void)
 struct jobs *jobs_new(struct loop *loop, struct channel *channel, const struct account_files *accounts)
 {
     struct jobs *jobs = calloc(1, sizeof *jobs);
-    if (jobs)
-        *jobs = (struct jobs){.loop = loop, .channel = channel, .accounts = accounts};
+    if (!jobs)
+        return NULL;
+    *jobs = (struct jobs){.loop = loop, .channel = channel, .accounts = accounts};
+    jobs->starter = worker_new(loop, STARTER_THREADS);
+    if (!jobs->starter) {
+        free(jobs);
+        return NULL;
+    }
     return jobs;
 }
 
@@ -59,10 +66,28 @@ static void for_each(struct jobs *jobs, void (*fn)(struct job *job, int argument
     }
 }
 
+static pid_t starting_pid(const struct starting *starting)
+{
+    return __atomic_load_n(&starting->start.pid, __ATOMIC_ACQUIRE);
+}
+
+/* Sent later, in the state that programs expect; but what hangs before its execution can be killed. */
+static void signal_starting(struct starting *starting, int signal)
+{
+    pid_t pid = starting_pid(starting);
+    starting->early_signals |= 1ULL << (signal - 1);
+    if (signal == SIGKILL && pid > 0)
+        kill(pid, SIGKILL);
+}
+
 /* A job with a terminal also has a foreground group of its shell's making. */
 static void signal_job(struct job *job, int signal)
 {
     pid_t foreground = -1;
+    if (job->starting) {
+        signal_starting(job->starting, signal);
+        return;
+    }
     if (job->in.tty && job->out[0].fd >= 0 && ioctl(job->out[0].fd, TIOCGPGRP, &foreground) == 0 && foreground > 1 &&
         foreground != job->pid)
         kill(-foreground, signal);
@@ -73,7 +98,9 @@ static void signal_job(struct job *job, int signal)
 static void forget(struct job *job)
 {
     struct jobs *jobs = job->owner;
-    if (job->timed_out && !job->group_gone)
+    if (job->starting)
+        job->starting->job = NULL;
+    else if (job->timed_out && !job->group_gone)
         kill(-job->pid, SIGKILL);
     *slot_of(jobs, job->id) = job->next;
     jobs->count--;
@@ -97,6 +124,7 @@ void jobs_free(struct jobs *jobs)
     if (!jobs)
         return;
     for_each(jobs, kill_and_forget, SIGKILL);
+    worker_free(jobs->starter);
     envlist_clear(&jobs->env);
     free(jobs);
 }
@@ -180,6 +208,8 @@ static void send_failure(struct jobs *jobs, uint32_t id, int code, const struct 
 
 void job_settle(struct job *job)
 {
+    if (job->starting)
+        return;
     if (job->exited && !job->exit_sent && job->out[0].owed == 0 && job->out[1].owed == 0)
         send_exit(job);
     if (job->exit_sent && job->out[0].fd < 0 && job->out[1].fd < 0)
@@ -201,17 +231,6 @@ static void timed_out(void *data)
     signal_job(job, job->timer ? SIGTERM : SIGKILL);
 }
 
-static void adopt_streams(struct job *job, const struct job_start_result *started, bool tty)
-{
-    job_input_init(&job->in, job, started->in, tty);
-    job_output_init(&job->out[0], job, CTL_STDOUT, started->out);
-    job_output_init(&job->out[1], job, CTL_STDERR, started->err);
-    if (tty)
-        job_send(job, CTL_JOB_DATA, CTL_STDERR, NULL, 0); /* a terminal has one stream */
-    job_output_update(&job->out[0]);
-    job_output_update(&job->out[1]);
-}
-
 static void add_job(struct jobs *jobs, struct job *job)
 {
     struct job **slot = slot_of(jobs, job->id);
@@ -221,50 +240,134 @@ static void add_job(struct jobs *jobs, struct job *job)
     jobs->running++;
 }
 
-static int start_job(struct jobs *jobs, uint32_t id, const struct jobspec *spec, int *code, struct err *err)
+static void execute(void *data)
 {
-    struct job_start_result started;
-    struct job *job = calloc(1, sizeof *job);
-    if (!job)
-        return err_errno(err, ENOMEM, "start job");
-    *job = (struct job){.owner = jobs, .id = id, .start_us = now_us()};
-    int rc = job_start(spec, &jobs->env, jobs->accounts, &started, err);
-    if (rc < 0) {
-        *code = started.code;
-        free(job);
-        return rc;
-    }
-    job->pid = started.pid;
-    add_job(jobs, job);
-    struct json_object *object = json_object_new_object();
-    add_number(object, "pid", job->pid);
-    send_json(jobs, CTL_JOB_STARTED, id, object);
-    adopt_streams(job, &started, spec->tty);
-    if (spec->timeout_ms > 0)
-        job->timer = loop_timer(jobs->loop, spec->timeout_ms, timed_out, job);
-    return 0;
+    struct starting *starting = data;
+    job_start_execute(&starting->start);
 }
 
-static int try_start(struct jobs *jobs, uint32_t id, const void *payload, size_t len, int *code, struct err *err)
+static void free_starting(struct starting *starting)
+{
+    job_start_clear(&starting->start);
+    free(starting);
+}
+
+/* While its leader was a zombie the group's number was ours. From now on it is only as long as somebody is in it. */
+static void check_group(struct job *job, int unused)
+{
+    (void)unused;
+    if (job->exited && !job->group_gone && kill(-job->pid, 0) < 0 && errno == ESRCH)
+        job->group_gone = true;
+}
+
+/* What its leader's end means for a job that has started. */
+static void after_exit(struct job *job)
+{
+    check_group(job, 0);
+    if (!job->timed_out || job->group_gone) {
+        timer_cancel(job->timer);
+        job->timer = NULL;
+    }
+    job_output_drain(&job->out[0]);
+    job_output_drain(&job->out[1]);
+    job_settle(job);
+}
+
+static void job_started(struct job *job, const struct starting *starting)
+{
+    job->starting = NULL;
+    job->pid = starting->start.pid;
+    struct json_object *object = json_object_new_object();
+    add_number(object, "pid", job->pid);
+    send_json(job->owner, CTL_JOB_STARTED, job->id, object);
+    if (job->in.tty)
+        job_send(job, CTL_JOB_DATA, CTL_STDERR, NULL, 0); /* a terminal has one stream */
+    check_group(job, 0);
+    for (int number = 1; number < NSIG; number++) {
+        if (starting->early_signals & 1ULL << (number - 1))
+            signal_job(job, number);
+    }
+    if (job->exited) {
+        after_exit(job);
+    } else {
+        job_output_update(&job->out[0]);
+        job_output_update(&job->out[1]);
+    }
+}
+
+static void executed(void *data)
+{
+    struct starting *starting = data;
+    struct job *job = starting->job;
+    if (job && starting->start.err.code == 0) {
+        job_started(job, starting);
+    } else if (job) {
+        send_failure(job->owner, job->id, starting->start.code, &starting->start.err);
+        forget(job);
+    } else if (starting->start.err.code == 0 && starting->start.pid > 0) {
+        kill(-starting->start.pid, SIGKILL);
+    }
+    free_starting(starting);
+}
+
+static struct job *make_job(struct jobs *jobs, uint32_t id, struct starting *starting)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return NULL;
+    struct job_stdio *stdio = &starting->start.stdio;
+    *job = (struct job){.owner = jobs, .id = id, .start_us = now_us(), .starting = starting};
+    job_input_init(&job->in, job, steal_fd(&stdio->ours[0]), stdio->is_tty);
+    job_output_init(&job->out[0], job, CTL_STDOUT, steal_fd(&stdio->ours[1]));
+    job_output_init(&job->out[1], job, CTL_STDERR, steal_fd(&stdio->ours[2]));
+    if (starting->start.spec.timeout_ms > 0)
+        job->timer = loop_timer(jobs->loop, starting->start.spec.timeout_ms, timed_out, job);
+    add_job(jobs, job);
+    starting->job = job;
+    return job;
+}
+
+static int refuse(const struct jobs *jobs, struct err *err)
 {
     if (jobs->closing)
         return err_set(err, ESHUTDOWN, "start job: the sandbox is shutting down");
     if (jobs->count >= JOBS_MAX)
         return err_set(err, EAGAIN, "start job: %d jobs are running already; wait for one to end", JOBS_MAX);
-    struct jobspec spec;
-    int rc = jobspec_parse(payload, len, &spec, err);
-    if (rc == 0)
-        rc = start_job(jobs, id, &spec, code, err);
-    jobspec_clear(&spec);
-    return rc;
+    return 0;
+}
+
+/* A failure is left in starting->start. */
+static int try_start(struct jobs *jobs, uint32_t id, const void *payload, size_t len, struct starting *starting)
+{
+    struct job_start *start = &starting->start;
+    int rc = job_start_prepare(start, payload, len, &jobs->env, jobs->accounts);
+    if (rc < 0)
+        return rc;
+    struct job *job = make_job(jobs, id, starting);
+    if (!job)
+        return err_errno(&start->err, ENOMEM, "start job");
+    if (worker_submit(jobs->starter, execute, executed, starting) < 0) {
+        forget(job);
+        return err_errno(&start->err, ENOMEM, "start job");
+    }
+    return 0;
 }
 
 static void start(struct jobs *jobs, uint32_t id, const void *payload, size_t len)
 {
     struct err err = {0};
-    int code = EXIT_CANNOT_EXECUTE;
-    if (try_start(jobs, id, payload, len, &code, &err) < 0)
-        send_failure(jobs, id, code, &err);
+    struct starting *starting = NULL;
+    if (refuse(jobs, &err) == 0) {
+        starting = calloc(1, sizeof *starting);
+        if (!starting)
+            err_errno(&err, ENOMEM, "start job");
+    }
+    if (!starting) {
+        send_failure(jobs, id, EXIT_CANNOT_EXECUTE, &err);
+    } else if (try_start(jobs, id, payload, len, starting) < 0) {
+        send_failure(jobs, id, starting->start.code, &starting->start.err);
+        free_starting(starting);
+    }
 }
 
 static int wrong_size(struct err *err, size_t len)
@@ -349,19 +452,11 @@ int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t
     return rc < 0 ? err_wrap(err, "job %u: frame of type %u", header->id, header->type) : 0;
 }
 
-/* While its leader was a zombie the group's number was ours. From now on it is only as long as somebody is in it. */
-static void check_group(struct job *job, int unused)
-{
-    (void)unused;
-    if (job->exited && !job->group_gone && kill(-job->pid, 0) < 0 && errno == ESRCH)
-        job->group_gone = true;
-}
-
 static struct job *find_leader(struct jobs *jobs, pid_t pid)
 {
     for (size_t i = 0; i < JOB_BUCKETS; i++) {
         for (struct job *job = jobs->buckets[i]; job; job = job->next) {
-            if (job->pid == pid && !job->exited)
+            if (!job->exited && (job->starting ? starting_pid(job->starting) : job->pid) == pid)
                 return job;
         }
     }
@@ -375,14 +470,8 @@ static void leader_ended(struct job *job, int status, const struct rusage *usage
     job->status = status;
     job->usage = *usage;
     job->wall_us = now_us() - job->start_us;
-    check_group(job, 0);
-    if (!job->timed_out || job->group_gone) {
-        timer_cancel(job->timer);
-        job->timer = NULL;
-    }
-    job_output_drain(&job->out[0]);
-    job_output_drain(&job->out[1]);
-    job_settle(job);
+    if (!job->starting)
+        after_exit(job);
 }
 
 void jobs_reap(struct jobs *jobs)

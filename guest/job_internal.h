@@ -8,6 +8,8 @@
 #include <sys/types.h>
 
 #include "guest/job.h"
+#include "guest/job_start.h"
+#include "guest/worker.h"
 
 /* stdout or stderr: from the program to the host. */
 struct job_output {
@@ -33,11 +35,20 @@ struct job_input {
     size_t start, end, capacity;
 };
 
+/* A start under way in a thread. */
+struct starting {
+    struct job_start start;
+    struct jobs *jobs;
+    struct job *job;        /* NULL: forgotten meanwhile */
+    uint64_t early_signals; /* bit N - 1: signal N is to be sent when it has started */
+};
+
 struct job {
     struct jobs *owner;
     struct job *next; /* in its bucket */
     uint32_t id;
-    pid_t pid;        /* process group and session too; stays valid as a group id until group_gone */
+    struct starting *starting; /* NULL once it has started */
+    pid_t pid;        /* (once started) process group and session too; stays valid as a group id until group_gone */
     bool group_gone;  /* nobody is left in the group: its number may belong to strangers now */
     bool exited, exit_sent, timed_out;
     int status; /* as from wait4 */
@@ -53,6 +64,7 @@ enum { JOB_BUCKETS = 256 };
 struct jobs {
     struct loop *loop;
     struct channel *channel;
+    struct worker *starter;
     const struct account_files *accounts;
     struct envlist env;
     size_t count, running;

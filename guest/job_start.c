@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "guest/job_stdio.h"
 #include "guest/programs.h"
 #include "src/cleanup.h"
 
@@ -27,24 +27,21 @@ enum { CHILD_STACK = 64 * 1024, JOB_NOFILE_SOFT = 1024 };
 enum stage { STAGE_TERMINAL, STAGE_USER, STAGE_CWD, STAGE_EXEC };
 
 struct request {
-    const struct jobspec *spec;
-    const struct account *account;
+    struct job_start *start;
     const char *path;
-    char **env;
-    struct job_stdio *stdio;
     struct rlimit nofile;
-    sigset_t old_mask;
     /* written by the child */
     enum stage stage;
     int error;
     bool found; /* the program is there, but cannot be run */
 };
 
-static bool set_user(const struct account *account)
+static bool set_user(const struct job_start *start)
 {
+    const struct account *account = &start->account;
     size_t count = (size_t)account->group_count;
-    /* An unprivileged agent (unit tests) may still start jobs as itself. */
-    if (geteuid() != 0 && account->uid == geteuid())
+    /* An agent without privilege, as in unit tests, starts jobs as itself. */
+    if (geteuid() != 0 && (!start->spec.user || account->uid == geteuid()))
         return true;
     return syscall(SYS_setgroups, count, account->groups) == 0 &&
            syscall(SYS_setresgid, account->gid, account->gid, account->gid) == 0 &&
@@ -65,15 +62,15 @@ static void reset_oom_score(void)
 
 static bool enter_directory(const struct request *r)
 {
-    if (r->spec->cwd)
-        return chdir(r->spec->cwd) == 0;
-    return chdir(r->account->home) == 0 || chdir("/") == 0;
+    if (r->start->spec.cwd)
+        return chdir(r->start->spec.cwd) == 0;
+    return chdir(r->start->account.home) == 0 || chdir("/") == 0;
 }
 
 /* Returns errno of one attempt. */
 static int try_execute(struct request *r, const char *file)
 {
-    execve(file, r->spec->argv, r->env);
+    execve(file, r->start->spec.argv, r->start->env.entries);
     int error = errno;
     struct stat st;
     /* ENOENT for a file that exists means its interpreter or loader. */
@@ -87,7 +84,7 @@ static int try_execute(struct request *r, const char *file)
 /* As execvp, but a file that is neither a program nor has a #! line is not given to a shell. */
 static int execute(struct request *r)
 {
-    const char *name = r->spec->argv[0];
+    const char *name = r->start->spec.argv[0];
     if (strchr(name, '/'))
         return try_execute(r, name);
     int result = ENOENT;
@@ -126,10 +123,10 @@ static int child(void *data)
 
     r->stage = STAGE_TERMINAL;
     setsid();
-    if (r->stdio->is_tty && ioctl(r->stdio->child[0], TIOCSCTTY, 0) < 0)
+    if (r->start->stdio.is_tty && ioctl(r->start->stdio.child[0], TIOCSCTTY, 0) < 0)
         goto failed;
     for (int i = 0; i < 3; i++) {
-        if (dup2(r->stdio->child[i], i) < 0)
+        if (dup2(r->start->stdio.child[i], i) < 0)
             goto failed;
     }
     /* All of ours are close-on-exec already; this is for a library that forgets it. */
@@ -138,7 +135,7 @@ static int child(void *data)
     setrlimit(RLIMIT_NOFILE, &r->nofile);
     umask(022);
     r->stage = STAGE_USER;
-    if (!set_user(r->account))
+    if (!set_user(r->start))
         goto failed;
     r->stage = STAGE_CWD;
     if (!enter_directory(r))
@@ -151,21 +148,22 @@ failed:
     _exit(EXIT_CANNOT_EXECUTE);
 }
 
-/* Returns the pid or -errno of clone. */
-static pid_t clone_child(struct request *r)
+/* Returns 0 or the -errno of clone. */
+static int clone_child(struct request *r)
 {
     char *stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
         return -errno;
     /* No handler of ours may run in the child while it uses our memory. */
-    sigset_t all;
+    sigset_t all, old;
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &r->old_mask);
-    pid_t pid = clone(child, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, r);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = clone(child, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, r,
+                   &r->start->pid);
     int saved = errno;
-    sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     munmap(stack, CHILD_STACK);
-    return pid < 0 ? -saved : pid;
+    return rc < 0 ? -saved : 0;
 }
 
 static const char *advice(int error)
@@ -184,23 +182,24 @@ static const char *advice(int error)
     }
 }
 
-static int describe_failure(const struct request *r, struct job_start_result *result, struct err *err)
+static int describe_failure(const struct request *r)
 {
-    const char *program = r->spec->argv[0];
-    result->code = EXIT_CANNOT_EXECUTE;
+    const char *program = r->start->spec.argv[0], *cwd = r->start->spec.cwd;
+    struct err *err = &r->start->err;
+    r->start->code = EXIT_CANNOT_EXECUTE;
     switch (r->stage) {
     case STAGE_TERMINAL:
         return err_errno(err, r->error, "start %s: set up its terminal", program);
     case STAGE_USER:
-        return err_errno(err, r->error, "start %s: become user %s", program, r->account->name);
+        return err_errno(err, r->error, "start %s: become user %s", program, r->start->account.name);
     case STAGE_CWD:
-        return err_errno(err, r->error, "start %s: cwd: %s", program, r->spec->cwd ? r->spec->cwd : "/");
+        return err_errno(err, r->error, "start %s: cwd: %s", program, cwd ? cwd : "/");
     case STAGE_EXEC:
         break;
     }
     if (r->found)
         return err_set(err, r->error, "start %s: %s%s", program, strerror(r->error), advice(r->error));
-    result->code = EXIT_NOT_FOUND;
+    r->start->code = EXIT_NOT_FOUND;
     if (strchr(program, '/'))
         return err_set(err, r->error, "start %s: no such program", program);
     return err_set(err, r->error, "start %s: no such program in PATH %s", program, r->path);
@@ -227,52 +226,42 @@ static int make_env(const struct jobspec *spec, const struct envlist *session, c
     return envlist_merge(env, &spec->env);
 }
 
-static void fill_result(struct job_stdio *stdio, struct job_start_result *result)
+static int prepare(struct job_start *start, const struct envlist *session_env, const struct account_files *accounts)
 {
-    result->in = steal_fd(&stdio->ours[0]);
-    result->out = steal_fd(&stdio->ours[1]);
-    result->err = steal_fd(&stdio->ours[2]);
+    const char *program = start->spec.argv[0];
+    if (account_find(accounts, start->spec.user, &start->account, &start->err) < 0)
+        return err_wrap(&start->err, "start %s", program);
+    if (make_env(&start->spec, session_env, &start->account, &start->env) < 0)
+        return err_errno(&start->err, ENOMEM, "start %s", program);
+    return job_stdio_open(&start->stdio, &start->spec, start->account.uid, &start->err);
 }
 
-static int start_with_env(const struct jobspec *spec, struct envlist *env, const struct account *account,
-                          struct job_start_result *result, struct err *err)
+int job_start_prepare(struct job_start *start, const void *json, size_t len, const struct envlist *session_env,
+                      const struct account_files *accounts)
 {
-    struct job_stdio stdio;
-    int rc = job_stdio_open(&stdio, spec, account->uid, err);
-    if (rc < 0)
-        return rc;
-    struct request r = {.spec = spec, .account = account, .path = envlist_get(env, "PATH"), .env = env->entries,
-                        .stdio = &stdio};
+    *start = (struct job_start){.code = EXIT_CANNOT_EXECUTE};
+    job_stdio_init(&start->stdio);
+    int rc = jobspec_parse(json, len, &start->spec, &start->err);
+    return rc < 0 ? rc : prepare(start, session_env, accounts);
+}
+
+void job_start_execute(struct job_start *start)
+{
+    struct request r = {.start = start, .path = envlist_get(&start->env, "PATH")};
     getrlimit(RLIMIT_NOFILE, &r.nofile);
     if (r.nofile.rlim_cur > JOB_NOFILE_SOFT)
         r.nofile.rlim_cur = JOB_NOFILE_SOFT;
-
-    pid_t pid = clone_child(&r);
-    if (pid < 0)
-        rc = err_errno(err, -pid, "start %s: make a process", spec->argv[0]);
+    int rc = clone_child(&r);
+    if (rc < 0)
+        err_errno(&start->err, -rc, "start %s: make a process", start->spec.argv[0]);
     else if (r.error)
-        rc = describe_failure(&r, result, err);
-    else
-        fill_result(&stdio, result);
-    result->pid = pid;
-    job_stdio_close(&stdio);
-    return rc;
+        describe_failure(&r);
+    job_stdio_close_child(&start->stdio);
 }
 
-int job_start(const struct jobspec *spec, const struct envlist *session_env, const struct account_files *accounts,
-              struct job_start_result *result, struct err *err)
+void job_start_clear(struct job_start *start)
 {
-    *result = (struct job_start_result){.pid = -1, .in = -1, .out = -1, .err = -1, .code = EXIT_CANNOT_EXECUTE};
-    struct account account;
-    int rc = account_find(accounts, spec->user, &account, err);
-    if (rc < 0)
-        return err_wrap(err, "start %s", spec->argv[0]);
-    struct envlist env = {0};
-    rc = make_env(spec, session_env, &account, &env);
-    if (rc < 0)
-        rc = err_errno(err, ENOMEM, "start %s", spec->argv[0]);
-    else
-        rc = start_with_env(spec, &env, &account, result, err);
-    envlist_clear(&env);
-    return rc;
+    job_stdio_close(&start->stdio);
+    envlist_clear(&start->env);
+    jobspec_clear(&start->spec);
 }

@@ -14,14 +14,25 @@ static void close_if_open(int *fd)
     *fd = -1;
 }
 
-void job_stdio_close(struct job_stdio *stdio)
+void job_stdio_init(struct job_stdio *stdio)
+{
+    *stdio = (struct job_stdio){.child = {-1, -1, -1}, .ours = {-1, -1, -1}};
+}
+
+void job_stdio_close_child(struct job_stdio *stdio)
 {
     for (int i = 0; i < 3; i++) {
         if (stdio->is_tty && i > 0)
             stdio->child[i] = -1;
         close_if_open(&stdio->child[i]);
-        close_if_open(&stdio->ours[i]);
     }
+}
+
+void job_stdio_close(struct job_stdio *stdio)
+{
+    job_stdio_close_child(stdio);
+    for (int i = 0; i < 3; i++)
+        close_if_open(&stdio->ours[i]);
 }
 
 /* Only our end is non-blocking: programs do not expect it of theirs. */
@@ -63,7 +74,7 @@ static int open_terminal(struct job_stdio *stdio, const struct jobspec *spec, ui
         return -errno;
     stdio->child[0] = stdio->child[1] = stdio->child[2] = slave;
     /* So that the user may open /dev/tty's name again; devpts gave it to us. */
-    if (uid != geteuid() && fchown(slave, uid, (gid_t)-1) < 0)
+    if (geteuid() == 0 && fchown(slave, uid, (gid_t)-1) < 0)
         return -errno;
     stdio->ours[0] = fcntl(master, F_DUPFD_CLOEXEC, 3);
     return stdio->ours[0] < 0 ? -errno : 0;
@@ -71,7 +82,8 @@ static int open_terminal(struct job_stdio *stdio, const struct jobspec *spec, ui
 
 int job_stdio_open(struct job_stdio *stdio, const struct jobspec *spec, uid_t uid, struct err *err)
 {
-    *stdio = (struct job_stdio){.is_tty = spec->tty, .child = {-1, -1, -1}, .ours = {-1, -1, -1}};
+    job_stdio_init(stdio);
+    stdio->is_tty = spec->tty;
     int rc = spec->tty ? open_terminal(stdio, spec, uid) : open_pipes(stdio, spec->stdin_open);
     if (rc < 0) {
         job_stdio_close(stdio);

@@ -15,8 +15,14 @@ struct job_stdio {
     int ours[3];  /* non-blocking, close-on-exec; -1 where there is none */
 };
 
+/* All closed. */
+void job_stdio_init(struct job_stdio *stdio);
+
 /* Opens what the spec asks for; a terminal gets the owner `uid`. Returns 0 or -errno with *err set (all closed). */
 int job_stdio_open(struct job_stdio *stdio, const struct jobspec *spec, uid_t uid, struct err *err);
+
+/* Closes the child's ends, so that ours can see the end of the file. */
+void job_stdio_close_child(struct job_stdio *stdio);
 
 /* Closes what has not been taken out of it. */
 void job_stdio_close(struct job_stdio *stdio);

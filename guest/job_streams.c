@@ -48,7 +48,7 @@ static void end_output(struct job_output *out)
 
 static bool may_read(const struct job_output *out)
 {
-    return out->fd >= 0 && out->credit > 0 && !out->job->owner->congested;
+    return out->fd >= 0 && out->credit > 0 && !out->job->owner->congested && !out->job->starting;
 }
 
 static void send_output(struct job_output *out, uint8_t *frame, size_t len)

@@ -355,7 +355,7 @@ struct session *session_new(struct loop *loop, int fd, const struct account_file
         return NULL;
     }
     s->jobs = jobs_new(loop, s->channel, accounts);
-    s->worker = s->jobs ? worker_new(loop) : NULL;
+    s->worker = s->jobs ? worker_new(loop, 1) : NULL;
     if (!s->worker) {
         int saved = errno;
         session_free(s);

@@ -18,12 +18,17 @@ struct queue {
     struct piece *first, **last;
 };
 
+enum { MAX_THREADS = 64, STACK_SIZE = 256 * 1024 };
+
 struct worker {
-    pthread_t thread;
+    pthread_t threads[MAX_THREADS];
+    unsigned thread_count, max_threads;
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct queue todo, finished; /* protected by lock */
-    bool stop;                   /* protected by lock */
+    /* protected by lock */
+    struct queue todo, finished;
+    unsigned waiting, idle; /* pieces in todo; threads without one */
+    bool stop;
     int event_fd;                /* tells the loop that `finished` is not empty */
     struct watch *watch;
 };
@@ -65,9 +70,12 @@ static void *work(void *data)
         w->todo.first = piece->next;
         if (!w->todo.first)
             w->todo.last = &w->todo.first;
+        w->waiting--;
+        w->idle--;
         pthread_mutex_unlock(&w->lock);
         piece->run(piece->argument);
         pthread_mutex_lock(&w->lock);
+        w->idle++;
         append(&w->finished, piece);
         eventfd_write(w->event_fd, 1);
     }
@@ -87,28 +95,38 @@ static void some_finished(void *data, uint32_t events)
     finish(pieces);
 }
 
-static int start_thread(struct worker *w)
+/* Called with the lock held, or before there are threads. */
+static int add_thread(struct worker *w)
 {
     sigset_t all, old;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&w->thread, NULL, work, w);
+    int rc = pthread_create(&w->threads[w->thread_count], &attributes, work, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    if (rc == 0) {
+        w->thread_count++;
+        w->idle++;
+    }
     return rc;
 }
 
-struct worker *worker_new(struct loop *loop)
+struct worker *worker_new(struct loop *loop, unsigned max_threads)
 {
     struct worker *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
+    w->max_threads = max_threads < MAX_THREADS ? max_threads : MAX_THREADS;
     w->todo.last = &w->todo.first;
     w->finished.last = &w->finished.first;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
     w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->watch = w->event_fd >= 0 ? loop_watch(loop, w->event_fd, EPOLLIN, some_finished, w) : NULL;
-    int rc = w->watch ? start_thread(w) : errno;
+    int rc = w->watch ? add_thread(w) : errno;
     if (rc == 0)
         return w;
     watch_del(w->watch);
@@ -127,6 +145,9 @@ int worker_submit(struct worker *w, worker_fn *run, worker_fn *done, void *argum
     *piece = (struct piece){.run = run, .done = done, .argument = argument};
     pthread_mutex_lock(&w->lock);
     append(&w->todo, piece);
+    w->waiting++;
+    if (w->waiting > w->idle && w->thread_count < w->max_threads)
+        add_thread(w); /* without it the piece waits for one of the others */
     pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
     return 0;
@@ -138,9 +159,10 @@ void worker_free(struct worker *w)
         return;
     pthread_mutex_lock(&w->lock);
     w->stop = true;
-    pthread_cond_signal(&w->work);
+    pthread_cond_broadcast(&w->work);
     pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
+    for (unsigned i = 0; i < w->thread_count; i++)
+        pthread_join(w->threads[i], NULL);
     finish(take_all(&w->finished));
     finish(take_all(&w->todo));
     watch_del(w->watch);

@@ -2,8 +2,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,6 +314,7 @@ Test(guest_job, terminal_has_size_and_one_stream)
     const struct hostjob *job =
         guesthost_run(host, "{\"cmd\":\"test -t 0 -a -t 1 -a -t 2 && stty size; echo e >&2; echo $TERM\","
                             "\"tty\":true,\"rows\":33,\"cols\":77}");
+    cr_assert_not_null(job->out[CTL_STDOUT], "%s", json_object_to_json_string(job->exit));
     cr_assert_not_null(strstr(job->out[CTL_STDOUT], "33 77\r\ne\r\nxterm-256color\r\n"), "%s", job->out[CTL_STDOUT]);
     cr_assert_eq(job->len[CTL_STDERR], 0u);
     cr_assert_eq(hostjob_number(job, "code"), 0);
@@ -412,6 +415,61 @@ Test(guest_job, shutdown_refuses_new_jobs_and_signals_all)
     cr_assert_eq(jobs_running(session_jobs(host->session)), 0u);
     const struct hostjob *late = guesthost_run(host, "{\"cmd\":\"true\"}");
     cr_assert_eq(hostjob_number(late, "errno"), ESHUTDOWN);
+}
+
+/* A FUSE file system that nobody serves, seen by a new session (its threads have to be made after the unsharing). */
+static int mount_hanging(const char *where)
+{
+    char options[80];
+    guesthost_free(host);
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+    bool mounted = fd >= 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                   mount("hanging", where, "fuse", MS_NOSUID | MS_NODEV, options) == 0;
+    up();
+    if (!mounted) {
+        rmdir(where);
+        cr_skip_test("needs the right to mount FUSE");
+    }
+    return fd;
+}
+
+static bool nobody_is_left(struct guesthost *h, void *unused)
+{
+    (void)unused;
+    return jobs_running(session_jobs(h->session)) == 0;
+}
+
+Test(guest_job, a_start_that_hangs_stops_nobody_else_and_can_be_closed)
+{
+    char where[] = "/tmp/test-guest-job.XXXXXX", json[128];
+    cr_assert_not_null(mkdtemp(where));
+    int fuse = mount_hanging(where);
+    snprintf(json, sizeof json, "{\"argv\":[\"true\"],\"cwd\":\"%s/x\"}", where);
+    struct hostjob *stuck = guesthost_start(host, json);
+    struct hostjob *limited = guesthost_start(host, "{\"cmd\":\"true\"}");
+    cr_assert(guesthost_until(host, exit_came, limited, 5000), "the other job did not run");
+    guesthost_send(host, CTL_JOB_DATA, CTL_STDIN, stuck->id, "x", 1);
+    guesthost_send(host, CTL_JOB_CLOSE, 0, stuck->id, NULL, 0);
+    cr_assert(guesthost_until(host, nobody_is_left, NULL, 5000));
+    cr_assert_null(stuck->exit);
+    umount2(where, MNT_DETACH);
+    close(fuse);
+    rmdir(where);
+}
+
+Test(guest_job, a_start_that_hangs_obeys_its_timeout)
+{
+    char where[] = "/tmp/test-guest-job.XXXXXX", json[128];
+    cr_assert_not_null(mkdtemp(where));
+    int fuse = mount_hanging(where);
+    snprintf(json, sizeof json, "{\"argv\":[\"true\"],\"cwd\":\"%s/x\",\"timeout_ms\":100}", where);
+    const struct hostjob *job = guesthost_run(host, json);
+    cr_assert_eq(hostjob_number(job, "signal"), SIGKILL, "%s", json_object_to_json_string(job->exit));
+    cr_assert_eq(hostjob_number(job, "timeout"), 1);
+    umount2(where, MNT_DETACH);
+    close(fuse);
+    rmdir(where);
 }
 
 Test(guest_job, another_user)

@@ -26,6 +26,9 @@ bool doctor_usable(const struct doctor_item *items, size_t count)
 }
 
 static void set(struct doctor_item *item, enum doctor_verdict verdict, const char *fix, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
+static void set(struct doctor_item *item, enum doctor_verdict verdict, const char *fix, const char *fmt, va_list ap)
 {
     item->verdict = verdict;
     vsnprintf(item->reason, sizeof item->reason, fmt, ap);

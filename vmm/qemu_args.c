@@ -23,7 +23,8 @@ enum pci_slot { SLOT_PORTS = 3, SLOT_ROOT = 4, SLOT_RNG = 5, SLOT_PVPANIC = 6, S
 /* Cold boot under emulation is dominated by what the kernel does for itself. In the order of what they save:
  * cryptomgr.notests (0.4 s and more of cipher self-tests), the initcalls left out (kprobe events, the certificate list,
  * slab's sysfs entries, and cubic, which has the kernel's type information parsed: 0.3 s together), noreplace-smp
- * (0.15 s of patching lock prefixes out, which cost nothing under emulation), and probing for hardware that is not there.
+ * (0.15 s of patching lock prefixes out, which cost nothing under emulation), and probing for hardware that is not
+ * there.
  * tsc=reliable: its check against other clocks fails at random under emulation, and the guest then lives on a 4 ms
  * clock. panic=-1 with reboot=t turns a panic into a reset at once, which ends the machine. */
 #define COMMON_KERNEL_OPTIONS "quiet console=hvc0 panic=-1 mitigations=off nokaslr audit=0 random.trust_cpu=on " \

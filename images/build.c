@@ -316,10 +316,27 @@ static int check_recipe(const struct build *build, struct err *err)
     return store_check_tag(recipe->tag, err);
 }
 
+/* Finds the agent and the store, and builds in a contained process. */
+static int run(struct build *build, struct contain *contain, struct err *err)
+{
+    struct err own = {0};
+    cleanup_close int agent = agent_open(&own);
+    cleanup_free char *store = agent >= 0 ? store_open(&own) : NULL;
+    if (!store)
+        return err_set(err, own.code, "%s", own.text);
+    build->agent = agent;
+    build->store = store;
+    contain->keep = store;
+    int code = contain_run(contain, err);
+    /* A worker that was killed could not tidy up. */
+    if (code == -EINTR || code == -ECHILD)
+        image_clean_store(store);
+    return code;
+}
+
 int image_build(const struct image_recipe *recipe, image_progress_fn *progress, void *data, char build_id[65],
                 struct err *err)
 {
-    struct err own = {0};
     struct image_recipe full = *recipe;
     const struct image_source *source = image_source_find(recipe->source, err);
     if (!source)
@@ -334,20 +351,8 @@ int image_build(const struct image_recipe *recipe, image_progress_fn *progress, 
         .work = {.lock = -1},
         .temporary = {.lock = -1},
     };
+    struct contain contain = {.work = build_contained, .data = &build, .progress = progress, .progress_data = data,
+                              .answer = build_id, .answer_size = 65};
     int code = check_recipe(&build, err);
-    if (code < 0)
-        return code;
-    cleanup_close int agent = agent_open(&own);
-    cleanup_free char *store = agent >= 0 ? store_open(&own) : NULL;
-    if (!store)
-        return err_set(err, own.code, "%s", own.text);
-    build.agent = agent;
-    build.store = store;
-    struct contain contain = {.work = build_contained, .data = &build, .keep = store, .progress = progress,
-                              .progress_data = data, .answer = build_id, .answer_size = 65};
-    code = contain_run(&contain, err);
-    /* A worker that was killed could not tidy up. */
-    if (code == -EINTR || code == -ECHILD)
-        image_clean_store(store);
-    return code;
+    return code == 0 ? run(&build, &contain, err) : code;
 }

@@ -31,8 +31,9 @@ int image_load_manifest(const char *directory, struct manifest *manifest, struct
     cleanup_free char *text = path ? files_read(path, MANIFEST_MAX_SIZE, &length) : NULL;
     if (!text)
         return err_errno(err, errno, "image: read %s/%s", directory, MANIFEST_NAME);
-    int code = manifest_parse(text, length, manifest, err);
-    return code < 0 ? err_wrap(err, "image: %s", path) : 0;
+    struct err own = {0};
+    int code = manifest_parse(text, length, manifest, &own);
+    return code < 0 ? err_set(err, -code, "image: %s: %s", path, own.text) : 0;
 }
 
 int image_read_manifest(const struct image *image, struct manifest *out, struct err *err)

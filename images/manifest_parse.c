@@ -272,7 +272,7 @@ static int read_top(struct reader *reader, struct json_object *top)
 
 int manifest_parse(const char *text, size_t length, struct manifest *out, struct err *err)
 {
-    struct err own;
+    struct err own = {0};
     struct reader reader = {.manifest = out, .err = err ? err : &own};
 
     *out = (struct manifest){0};

@@ -9,6 +9,7 @@ include $(top_srcdir)/tests/tools/local.mk
 include $(top_srcdir)/tests/fuzz/local.mk
 include $(top_srcdir)/tests/unit/jail.mk
 include $(top_srcdir)/tests/unit/nodes.mk
+include $(top_srcdir)/tests/unit/hostview.mk
 include $(top_srcdir)/tests/unit/nearest.mk
 include $(top_srcdir)/tests/unit/session.mk
 include $(top_srcdir)/tests/unit/shquote.mk
@@ -18,6 +19,7 @@ include $(top_srcdir)/tests/unit/copier.mk
 include $(top_srcdir)/tests/unit/guest.mk
 include $(top_srcdir)/tests/unit/vmm.mk
 include $(top_srcdir)/tests/unit/doctor.mk
+include $(top_srcdir)/tests/unit/images.mk
 
 # Integration tests: short shell scripts that boot real machines. They run in parallel (make -j2 check: one machine for
 # each core) on one image, made once for the build tree and again when the agent changes.

@@ -43,7 +43,7 @@ interrupt_in() {
     [ "$code" != 0 ] || fail "the build was finished before it could be interrupted in: $phase"
     eventually 2 no_build_processes || fail "SIG$signal in '$phase' left processes: $(build_processes)"
     [ "$(appliance_files)" = "$before" ] || fail "SIG$signal in '$phase' left in /tmp: $(appliance_files)"
-    [ -z "$(ls "$GONDOLIN_STORE/tags" "$GONDOLIN_STORE/images" | grep -v :)" ] || fail "SIG$signal in '$phase' left an image"
+    [ -z "$(find "$GONDOLIN_STORE/tags" "$GONDOLIN_STORE/images" -mindepth 1)" ] || fail "SIG$signal in '$phase' left an image"
 }
 
 interrupt_in KILL 'looking for the kernel'

@@ -25,7 +25,8 @@ expect_no_space() {
     [ -z "$2" ] || { mkdir -m 0700 "$store/cache" && cp -a "$shared_store/cache/$2" "$store/cache/"; }
     if gondolin build busybox --fresh 2>"$scratch/build.log"; then fail "a build in $1 succeeded"; fi
     grep -q 'no space left on the file system of .*GONDOLIN_STORE' "$scratch/build.log" || fail "with $1: the error is another"
-    [ -z "$(ls "$store/tmp" "$store/images" "$store/tags" | grep -v :)" ] || fail "with $1: left: $(find "$store" -maxdepth 2)"
+    left=$(find "$store/tmp" "$store/images" "$store/tags" -mindepth 1)
+    [ -z "$left" ] || fail "with $1: left: $left"
     umount "$store"
 }
 

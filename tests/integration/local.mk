@@ -1,4 +1,7 @@
 INTEGRATION_TESTS = \
+	tests/integration/build-busybox.sh \
+	tests/integration/build-interrupted.sh \
+	tests/integration/build-no-space.sh \
 	tests/integration/coherence.sh \
 	tests/integration/readme-tour.sh \
 	tests/integration/tour.sh

@@ -37,6 +37,34 @@ struct vmm_port {
     int fd;           /* the VMM's end of a socketpair; closed in the supervisor by start(), also when it fails */
 };
 
+/* A saved machine. The files are only read; any number of machines may go on from them at once, sharing memory
+ * copy-on-write. */
+struct vmm_load {
+    const char *ram;   /* mapped privately */
+    const char *state; /* device state */
+    bool paused;       /* stay stopped until resume() */
+};
+
+/* Where save() puts a running machine. The paths must not exist; what was written is synced to disk on success and
+ * removed on failure. */
+struct vmm_save {
+    const char *ram;     /* sparse copy of the guest's memory */
+    const char *state;   /* device state */
+    const char *overlay; /* the disk the machine writes to from now on, on top of the one it has written to so far, which
+                            becomes the checkpoint's and is never written again */
+};
+
+struct vmm_save_report {
+    uint64_t pause_us;  /* how long the guest stood still */
+    uint64_t total_us;
+    uint64_t ram_bytes; /* written to `ram` */
+    char *disk;         /* the frozen disk's path; malloc'd, the callee frees it */
+    const char *method; /* how memory was copied: "reflink", "sparse copy" */
+};
+
+/* Completion of save(): code 0 or errno with a sentence; `report` is filled on success. */
+typedef void vmm_saved_fn(void *data, int code, const char *sentence, const struct vmm_save_report *report);
+
 /* What a sandbox asks for. Strings are borrowed for the duration of check() and start(). NULL or 0: the default. */
 struct vmm_config {
     const char *binary;  /* --qemu */
@@ -55,6 +83,10 @@ struct vmm_config {
     const char *root_disk; /* qcow2 file: the image's base, or --root-disk */
     enum vmm_root_mode root_mode;
     const char *overlay; /* VMM_ROOT_COW: the path where the overlay is to be made */
+
+    const char *ram; /* where the guest's memory is kept as a private mapping: a path that start() makes (sparse, of
+                        `memory` bytes), unless `load` is given */
+    const struct vmm_load *load; /* NULL: boot; else go on from a saved state, `kernel` and `initrd` being ignored */
 
     struct vmm_port ports[VMM_MAX_PORTS];
     unsigned port_count;
@@ -91,6 +123,14 @@ struct vmm_backend {
                  struct vmm **vm, struct err *err);
     void (*pause)(struct vmm *vm, vmm_done_fn *done, void *data);
     void (*resume)(struct vmm *vm, vmm_done_fn *done, void *data);
+    /* Full checkpoint of a running (or paused) machine, which then goes on as before; the loop is not blocked while memory
+     * is copied. With `disk_only` only the disk is switched (`ram` and `state` are NULL). One at a time (EBUSY). NULL
+     * where the backend cannot. */
+    void (*save)(struct vmm *vm, const struct vmm_save *save, bool disk_only, vmm_saved_fn *done, void *data);
+    /* Everything that a resume needs to find the same again, as flat `key value` lines in a fixed order (vmm, version,
+     * machine, cpu, accel, host cpu and TSC, memory, cpus, devices with addresses, ports): two machines whose texts are
+     * equal can load each other's state. malloc'd; NULL with *err set. Starts nothing that outlives the call. */
+    char *(*shape)(const struct vmm_config *config, struct err *err);
     /* Shutdown ladder for a guest that has already been asked by the agent: quit, then SIGKILL after `grace_ms`.
      * `exited` is called as for any other end. */
     void (*stop)(struct vmm *vm, unsigned grace_ms);

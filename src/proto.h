@@ -32,8 +32,9 @@ enum ctl_stream { CTL_STDIN = 0, CTL_STDOUT = 1, CTL_STDERR = 2, CTL_STREAMS = 3
 enum ctl_type {
     /* g, first frame: {"version":1,"agent":"0.1.0","kernel":"6.1...","arch":"x86_64","boot_us":{"PHASE":N,...}} */
     CTL_HELLO = 1,
-    /* h, answer to HELLO: {"version":1,"hostname":"...","realtime_ns":N,"entropy":"HEX","env":{...}}. The agent applies
-     * it (clock and entropy before any job), then sends READY. */
+    /* h, answer to HELLO: {"version":1,"hostname":"...","realtime_ns":N,"entropy":"HEX","machine_id":"HEX","env":{...}}.
+     * The agent applies it (clock and entropy before any job), then sends READY. Entropy has at most 512 bytes,
+     * machine_id 16, hex is lower-case; what is absent stays as it is. May come again at any time (after a restore). */
     CTL_CONFIG = 2,
     /* g: {"root":"rw"|"ro","notices":true|false}: whether gondolin.root carries notices of what the guest's own processes
      * change; jobs and file requests are served from here on */

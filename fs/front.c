@@ -76,10 +76,13 @@ static int to_kernel(void *data, const struct iovec *iov, int count)
     return writev(front->fd, iov, count) < 0 ? -errno : 0;
 }
 
-static void notify_kernel(void *data, const void *message, size_t len, bool whole)
+static void notify_kernel(void *data, const void *message, size_t len, enum pump_notify what)
 {
     struct front *front = data;
-    notifier_send(front->notifier, message, len, whole);
+    if (what == PUMP_NOTIFY_END)
+        notifier_end(front->notifier);
+    else
+        notifier_send(front->notifier, message, len, what == PUMP_NOTIFY_SWEEP);
 }
 
 static void check_awaited(struct front *front)
@@ -99,6 +102,8 @@ static void notices_written(void *data, uint32_t events)
     (void)events;
     if (read(notifier_event_fd(front->notifier), &count, sizeof count) < 0)
         return;
+    if (notifier_idle(front->notifier))
+        pump_notices_written(front->pump);
     if (notifier_overflowed(front->notifier))
         pump_invalidate_all(front->pump);
     check_awaited(front);
@@ -109,6 +114,7 @@ void front_await_notices(struct front *front, uint64_t count, void (*done)(void 
     front->awaited = count;
     front->awaited_done = done;
     front->awaited_data = data;
+    notifier_await(front->notifier, count);
     check_awaited(front);
 }
 

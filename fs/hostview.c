@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fs/jail.h"
 #include "fs/nodes.h"
@@ -47,31 +48,33 @@ int hostview_new_epoch(struct hostview *view)
     return 0;
 }
 
-static uint64_t to_host(const struct hostview *view, uint64_t guest_id)
+static uint64_t to_host(const struct hostview *view, uint64_t node)
 {
-    return view->epoch << HOSTVIEW_EPOCH_SHIFT | guest_id;
+    return view->epoch << HOSTVIEW_EPOCH_SHIFT | node;
 }
 
 uint64_t hostview_root_id(const struct hostview *view)
 {
-    return view->epoch ? to_host(view, FUSE_ROOT_ID) : 0;
+    return view->epoch ? to_host(view, NODES_ROOT) : 0;
 }
 
-/* The guest's id, or 0 for one of an earlier epoch. */
-static uint64_t to_guest(const struct hostview *view, uint64_t host_id)
+/* The number in fs/nodes.h, or 0 for an id of an earlier epoch. */
+static uint64_t to_node(const struct hostview *view, uint64_t host_id)
 {
-    return host_id >> HOSTVIEW_EPOCH_SHIFT == view->epoch ? host_id & HOSTVIEW_GUEST_ID_MASK : 0;
+    return view->epoch && host_id >> HOSTVIEW_EPOCH_SHIFT == view->epoch ? host_id & HOSTVIEW_NODE_MASK : 0;
 }
 
 /* ---- requests ---- */
 
-static bool map_id(const struct hostview *view, uint8_t *at)
+/* Replaces the host's id at `at` by the guest's. Returns the node's number, or 0 when nobody knows it any more. */
+static uint64_t map_id(const struct hostview *view, uint8_t *at)
 {
-    uint64_t id;
+    uint64_t id, guest;
     memcpy(&id, at, sizeof id);
-    id = to_guest(view, id);
-    memcpy(at, &id, sizeof id);
-    return id != 0;
+    id = to_node(view, id);
+    guest = id ? nodes_guest_id(view->nodes, id) : 0;
+    memcpy(at, &guest, sizeof guest);
+    return guest ? id : 0;
 }
 
 /* A user may give a file to himself, which changes nothing; anything else is not his to decide. */
@@ -120,16 +123,47 @@ static int check_request(const struct hostview *view, const struct wire_op *op, 
     }
 }
 
-int hostview_request(struct hostview *view, const struct wire_op *op, uint8_t *message, size_t len)
+/* Newer kernels pass names of up to a page; no file system of a guest has them. */
+static int check_names(const struct wire_op *op, const uint8_t *message, size_t len)
+{
+    size_t at = sizeof(struct fuse_in_header) + op->args;
+    for (int i = 0; i < 2 && op->names[i] == WIRE_NAME_COMPONENT; i++) {
+        const uint8_t *end = at < len ? memchr(message + at, 0, len - at) : NULL;
+        if (!end)
+            return -EINVAL;
+        size_t name_len = (size_t)(end - (message + at));
+        if (name_len > WIRE_NAME_LIMIT)
+            return -ENAMETOOLONG;
+        at += name_len + 1;
+    }
+    return 0;
+}
+
+static bool is_release(const struct wire_op *op)
+{
+    return op->opcode == FUSE_RELEASE || op->opcode == FUSE_RELEASEDIR;
+}
+
+int hostview_request(struct hostview *view, const struct wire_op *op, uint8_t *message, size_t len,
+                     struct hostview_nodes *ids)
 {
     struct fuse_in_header header;
+    if (len < sizeof header + op->args)
+        return -EINVAL;
     memcpy(&header, message, sizeof header);
-    header.nodeid = to_guest(view, header.nodeid);
-    bool stale = !header.nodeid;
-    if (!stale && op->node_offset)
-        stale = !map_id(view, message + op->node_offset);
-    if (stale)
-        return op->opcode == FUSE_RELEASE || op->opcode == FUSE_RELEASEDIR || op->opcode == FUSE_FLUSH ? 0 : -ESTALE;
+    bool this_epoch = to_node(view, header.nodeid) != 0;
+    ids->node = map_id(view, message + offsetof(struct fuse_in_header, nodeid));
+    ids->other = op->node_offset ? map_id(view, message + op->node_offset) : 0;
+    if (!ids->node || (op->node_offset && !ids->other)) {
+        if (op->opcode == FUSE_FLUSH || (is_release(op) && !this_epoch))
+            return 0;
+        if (!is_release(op))
+            return -ESTALE;
+    }
+    int rc = check_names(op, message, len);
+    if (rc < 0)
+        return rc;
+    memcpy(&header, message, sizeof header);
     if (!view->config.raw_owner)
         header.uid = header.gid = 0;
     header.pid = 0;
@@ -145,9 +179,16 @@ static void split_ms(uint32_t ms, uint64_t *seconds, uint32_t *nanoseconds)
     *nanoseconds = ms % 1000 * 1000000;
 }
 
+/* Programs allocate buffers of this size, and the kernel takes its logarithm. */
+static uint32_t sane_block_size(uint32_t size)
+{
+    return size >= 512 && size <= WIRE_IO_LIMIT && !(size & (size - 1)) ? size : 4096;
+}
+
 static void map_attr(const struct hostview *view, struct fuse_attr *attr)
 {
     attr->flags = 0;
+    attr->blksize = sane_block_size(attr->blksize);
     if (view->config.raw_owner)
         return;
     attr->uid = view->config.uid;
@@ -159,12 +200,13 @@ static int map_entry(struct hostview *view, uint64_t parent, const char *name, s
 {
     struct fuse_entry_out entry;
     memcpy(&entry, at, sizeof entry);
-    if (!entry.nodeid || entry.nodeid > HOSTVIEW_GUEST_ID_MASK)
+    if (!entry.nodeid)
         return -EIO;
-    int rc = nodes_found(view->nodes, parent, name, name_len, entry.nodeid);
+    uint64_t id;
+    int rc = nodes_found(view->nodes, parent, name, name_len, entry.nodeid, S_ISDIR(entry.attr.mode), &id);
     if (rc < 0)
         return rc == -ELOOP ? -EIO : rc;
-    entry.nodeid = to_host(view, entry.nodeid);
+    entry.nodeid = to_host(view, id);
     map_attr(view, &entry.attr);
     split_ms(view->config.entry_timeout_ms, &entry.entry_valid, &entry.entry_valid_nsec);
     split_ms(view->config.attr_timeout_ms, &entry.attr_valid, &entry.attr_valid_nsec);
@@ -172,13 +214,12 @@ static int map_entry(struct hostview *view, uint64_t parent, const char *name, s
     return 0;
 }
 
-/* Where a request's new entry appears: for LINK the directory is in the header, like for all others. */
-static int map_entry_reply(struct hostview *view, const struct wire_op *op, const uint8_t *request, uint8_t *reply)
+/* A request's new entry appears in the directory that its header names, for LINK like for all others. */
+static int map_entry_reply(struct hostview *view, const struct wire_op *op, const struct hostview_nodes *ids,
+                           const uint8_t *request, uint8_t *reply)
 {
-    struct fuse_in_header header;
-    memcpy(&header, request, sizeof header);
-    const char *name = (const char *)request + sizeof header + op->args;
-    return map_entry(view, header.nodeid, name, strlen(name), reply + op->entry_offset);
+    const char *name = (const char *)request + sizeof(struct fuse_in_header) + op->args;
+    return map_entry(view, ids->node, name, strlen(name), reply + op->entry_offset);
 }
 
 static int map_attr_reply(struct hostview *view, uint8_t *reply)
@@ -186,7 +227,9 @@ static int map_attr_reply(struct hostview *view, uint8_t *reply)
     struct fuse_attr_out out;
     memcpy(&out, reply + sizeof(struct fuse_out_header), sizeof out);
     map_attr(view, &out.attr);
-    split_ms(view->config.attr_timeout_ms, &out.attr_valid, &out.attr_valid_nsec);
+    /* A server that says "not to be cached" knows why: a SETATTR of nothing precedes a write that changes the mode. */
+    if (out.attr_valid || out.attr_valid_nsec)
+        split_ms(view->config.attr_timeout_ms, &out.attr_valid, &out.attr_valid_nsec);
     memcpy(reply + sizeof(struct fuse_out_header), &out, sizeof out);
     return 0;
 }
@@ -197,13 +240,11 @@ static bool is_dot(const char *name, size_t len)
 }
 
 /* Entries that cannot be shown keep their name and lose their node (the kernel then looks them up by itself). */
-static int map_listing(struct hostview *view, const uint8_t *request, uint8_t *reply, size_t len)
+static int map_listing(struct hostview *view, const struct hostview_nodes *ids, uint8_t *reply, size_t len)
 {
-    struct fuse_in_header header;
     struct fuse_entry_out plus;
     struct fuse_dirent entry;
     const char *name;
-    memcpy(&header, request, sizeof header);
     uint8_t *body = reply + sizeof(struct fuse_out_header);
     size_t body_len = len - sizeof(struct fuse_out_header), at = 0, before = 0;
     int rc;
@@ -214,7 +255,7 @@ static int map_listing(struct hostview *view, const uint8_t *request, uint8_t *r
     at = 0;
     while (wire_direntplus_next(body, body_len, &at, &plus, &entry, &name) > 0) {
         if (plus.nodeid &&
-            (is_dot(name, entry.namelen) || map_entry(view, header.nodeid, name, entry.namelen, body + before) < 0))
+            (is_dot(name, entry.namelen) || map_entry(view, ids->node, name, entry.namelen, body + before) < 0))
             memset(body + before, 0, sizeof plus);
         before = at;
     }
@@ -233,13 +274,11 @@ static int check_listing(const uint8_t *reply, size_t len)
     return rc < 0 ? -EIO : 0;
 }
 
-static int jail_link(struct hostview *view, const uint8_t *request, uint8_t **reply, size_t *len)
+static int jail_link(struct hostview *view, const struct hostview_nodes *ids, uint8_t **reply, size_t *len)
 {
-    struct fuse_in_header header;
     struct fuse_out_header out;
-    memcpy(&header, request, sizeof header);
     memcpy(&out, *reply, sizeof out);
-    int n = jail_target((const char *)*reply + sizeof out, *len - sizeof out, nodes_depth(view->nodes, header.nodeid),
+    int n = jail_target((const char *)*reply + sizeof out, *len - sizeof out, nodes_depth(view->nodes, ids->node),
                         (char *)view->scratch + sizeof out, PATH_MAX - 1);
     if (n < 0)
         return n;
@@ -250,46 +289,93 @@ static int jail_link(struct hostview *view, const uint8_t *request, uint8_t **re
     return 0;
 }
 
-static void follow_rename(struct hostview *view, const struct wire_op *op, const uint8_t *request)
+static void follow_rename(struct hostview *view, const struct wire_op *op, const struct hostview_nodes *ids,
+                          const uint8_t *request)
 {
-    struct fuse_in_header header;
     struct fuse_rename2_in in = {0};
-    memcpy(&header, request, sizeof header);
-    memcpy(&in, request + sizeof header, op->args);
+    memcpy(&in, request + sizeof(struct fuse_in_header), op->args);
     bool exchange = op->opcode == FUSE_RENAME2 && (in.flags & 2 /* RENAME_EXCHANGE */);
-    const char *old_name = (const char *)request + sizeof header + op->args;
-    nodes_renamed(view->nodes, header.nodeid, old_name, in.newdir, old_name + strlen(old_name) + 1, exchange);
+    const char *old_name = (const char *)request + sizeof(struct fuse_in_header) + op->args;
+    nodes_renamed(view->nodes, ids->node, old_name, ids->other, old_name + strlen(old_name) + 1, exchange);
 }
 
-int hostview_reply(struct hostview *view, const struct wire_op *op, const uint8_t *request, uint8_t **reply,
-                   size_t *len)
+/* Tools divide by the block size. */
+static void map_statfs(uint8_t *reply)
+{
+    struct fuse_statfs_out out;
+    memcpy(&out, reply + sizeof(struct fuse_out_header), sizeof out);
+    out.st.bsize = sane_block_size(out.st.bsize);
+    out.st.frsize = sane_block_size(out.st.frsize);
+    memcpy(reply + sizeof(struct fuse_out_header), &out, sizeof out);
+}
+
+/* ENOSYS would have the kernel stop asking for the operation anywhere in the mount, control files included; without
+ * OPEN, for one, they do not work. */
+static void map_error(uint8_t *reply)
+{
+    struct fuse_out_header out;
+    memcpy(&out, reply, sizeof out);
+    if (out.error == -ENOSYS)
+        out.error = -EOPNOTSUPP;
+    memcpy(reply, &out, sizeof out);
+}
+
+int hostview_reply(struct hostview *view, const struct wire_op *op, const struct hostview_nodes *ids,
+                   const uint8_t *request, uint8_t **reply, size_t *len)
 {
     struct fuse_out_header out;
     memcpy(&out, *reply, sizeof out);
-    if (out.error)
+    if (out.error) {
+        map_error(*reply);
         return 0;
+    }
     switch (op->opcode) {
     case FUSE_GETATTR:
     case FUSE_SETATTR:
         return map_attr_reply(view, *reply);
     case FUSE_READDIRPLUS:
-        return map_listing(view, request, *reply, *len);
+        return map_listing(view, ids, *reply, *len);
     case FUSE_READDIR:
         return check_listing(*reply, *len);
     case FUSE_READLINK:
-        return jail_link(view, request, reply, len);
+        return jail_link(view, ids, reply, len);
+    case FUSE_STATFS:
+        map_statfs(*reply);
+        return 0;
     case FUSE_RENAME:
     case FUSE_RENAME2:
-        follow_rename(view, op, request);
+        follow_rename(view, op, ids, request);
         return 0;
     default:
-        return op->entry_offset ? map_entry_reply(view, op, request, *reply) : 0;
+        return op->entry_offset ? map_entry_reply(view, op, ids, request, *reply) : 0;
     }
 }
 
 /* ---- references ---- */
 
-static void give_back_listing(const uint8_t *reply, size_t len, const struct hostview_refunds *refunds, void *data)
+/* What is needed to give references back. */
+struct refund {
+    struct hostview *view;
+    bool shown;
+    const struct hostview_refunds *refunds;
+    void *data;
+};
+
+static uint64_t guest_id_in_reply(const struct refund *r, uint64_t id)
+{
+    return r->shown ? nodes_guest_id(r->view->nodes, to_node(r->view, id)) : id;
+}
+
+static void refund_entry(const struct refund *r, uint64_t id)
+{
+    uint64_t guest = guest_id_in_reply(r, id);
+    if (r->shown)
+        nodes_forget(r->view->nodes, to_node(r->view, id), 1);
+    if (guest)
+        r->refunds->forget(r->data, guest, 1);
+}
+
+static void refund_listing(const struct refund *r, const uint8_t *reply, size_t len)
 {
     struct fuse_entry_out plus;
     struct fuse_dirent entry;
@@ -297,82 +383,73 @@ static void give_back_listing(const uint8_t *reply, size_t len, const struct hos
     size_t at = 0;
     while (wire_direntplus_next(reply + sizeof(struct fuse_out_header), len - sizeof(struct fuse_out_header), &at, &plus,
                                 &entry, &name) > 0)
-        if (plus.nodeid)
-            refunds->forget(data, plus.nodeid, 1);
+        if (plus.nodeid && !is_dot(name, entry.namelen))
+            refund_entry(r, plus.nodeid);
 }
 
-void hostview_give_back(const struct wire_op *op, const uint8_t *request, const uint8_t *reply, size_t len,
-                        const struct hostview_refunds *refunds, void *data)
+void hostview_give_back(struct hostview *view, const struct wire_op *op, const uint8_t *request, const uint8_t *reply,
+                        size_t len, bool shown, const struct hostview_refunds *refunds, void *data)
 {
+    const struct refund r = {.view = view, .shown = shown, .refunds = refunds, .data = data};
     struct fuse_out_header out;
     struct fuse_in_header header;
+    struct fuse_entry_out entry = {0};
     memcpy(&out, reply, sizeof out);
     memcpy(&header, request, sizeof header);
     if (out.error)
         return;
-    uint64_t node = header.nodeid;
-    if (op->entry_offset) {
-        struct fuse_entry_out entry;
+    if (op->entry_offset)
         memcpy(&entry, reply + op->entry_offset, sizeof entry);
-        node = entry.nodeid;
-    }
     if (op->open_offset) {
         struct fuse_open_out open;
         memcpy(&open, reply + op->open_offset, sizeof open);
-        refunds->release(data, op, node, open.fh);
+        refunds->release(data, op, op->entry_offset ? guest_id_in_reply(&r, entry.nodeid) : header.nodeid, open.fh);
     }
-    if (op->entry_offset && node)
-        refunds->forget(data, node, 1);
+    if (entry.nodeid)
+        refund_entry(&r, entry.nodeid);
     if (op->opcode == FUSE_READDIRPLUS)
-        give_back_listing(reply, len, refunds, data);
+        refund_listing(&r, reply, len);
 }
 
 uint64_t hostview_forget(struct hostview *view, uint64_t host_id, uint64_t *count)
 {
-    uint64_t id = to_guest(view, host_id);
-    if (!id || id == FUSE_ROOT_ID || !view->nodes)
-        return 0;
-    *count = nodes_forget(view->nodes, id, *count);
-    return *count ? id : 0;
+    uint64_t node = to_node(view, host_id);
+    uint64_t guest = node == NODES_ROOT ? 0 : nodes_guest_id(view->nodes, node);
+    *count = guest ? nodes_forget(view->nodes, node, *count) : 0;
+    return *count ? guest : 0;
 }
 
-void hostview_unrecord(struct hostview *view, uint64_t guest_id, uint64_t count)
+/* ---- notifications ---- */
+
+static bool entry_notice_fits(uint8_t *body, size_t len)
 {
-    if (view->nodes)
-        nodes_forget(view->nodes, guest_id, count);
+    struct fuse_notify_inval_entry_out entry;
+    if (len < sizeof entry + 2)
+        return false;
+    memcpy(&entry, body, sizeof entry);
+    const uint8_t *name = body + sizeof entry;
+    if (entry.namelen > WIRE_NAME_LIMIT || len != sizeof entry + entry.namelen + 1 || name[entry.namelen] ||
+        memchr(name, 0, entry.namelen) || memchr(name, '/', entry.namelen))
+        return false;
+    entry.flags = 0;
+    memcpy(body, &entry, sizeof entry);
+    return true;
 }
 
-int hostview_notification(struct hostview *view, uint8_t *message, size_t len)
+int hostview_notification(uint8_t *message, size_t len, uint64_t *guest_id)
 {
     struct fuse_out_header out;
-    struct fuse_notify_inval_entry_out entry;
     memcpy(&out, message, sizeof out);
     uint8_t *body = message + sizeof out;
     size_t body_len = len - sizeof out;
     if (out.error == FUSE_NOTIFY_INVAL_INODE) {
         if (body_len != sizeof(struct fuse_notify_inval_inode_out))
             return -EPROTO;
-    } else if (out.error == FUSE_NOTIFY_INVAL_ENTRY) {
-        if (body_len < sizeof entry + 2)
-            return -EPROTO;
-        memcpy(&entry, body, sizeof entry);
-        if (entry.namelen > WIRE_NAME_LIMIT || body_len != sizeof entry + entry.namelen + 1 || body[body_len - 1] ||
-            memchr(body + sizeof entry, 0, entry.namelen) || memchr(body + sizeof entry, '/', entry.namelen))
-            return -EPROTO;
-        entry.flags = 0;
-        memcpy(body, &entry, sizeof entry);
-    } else {
+    } else if (out.error != FUSE_NOTIFY_INVAL_ENTRY || !entry_notice_fits(body, body_len)) {
         return -EPROTO;
     }
-    uint64_t id;
-    memcpy(&id, body, sizeof id);
-    if (!id && out.error == FUSE_NOTIFY_INVAL_INODE)
-        return 1;
-    if (!id || id > HOSTVIEW_GUEST_ID_MASK)
-        return -EPROTO;
-    id = to_host(view, id);
-    memcpy(body, &id, sizeof id);
-    return 0;
+    memcpy(guest_id, body, sizeof *guest_id);
+    return *guest_id || out.error == FUSE_NOTIFY_INVAL_INODE ? 0 : -EPROTO;
 }
 
 struct each {
@@ -381,16 +458,22 @@ struct each {
     void *data;
 };
 
-static void each_guest_id(void *data, uint64_t guest_id)
+static void each_node(void *data, uint64_t node)
 {
     const struct each *each = data;
-    each->fn(each->data, to_host(each->view, guest_id));
+    each->fn(each->data, to_host(each->view, node));
 }
 
 void hostview_each(struct hostview *view, void (*fn)(void *data, uint64_t host_id), void *data)
 {
     struct each each = {.view = view, .fn = fn, .data = data};
-    nodes_each(view->nodes, each_guest_id, &each);
+    nodes_each(view->nodes, each_node, &each);
+}
+
+void hostview_each_of(struct hostview *view, uint64_t guest_id, void (*fn)(void *data, uint64_t host_id), void *data)
+{
+    struct each each = {.view = view, .fn = fn, .data = data};
+    nodes_each_of(view->nodes, guest_id, each_node, &each);
 }
 
 void hostview_set_timeouts(struct hostview *view, uint32_t entry_ms, uint32_t attr_ms)

@@ -5,112 +5,94 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-enum { ROOT = 1, FIRST_BUCKETS = 256, MAX_DEPTH = 4096 };
+#include "fs/hash.h"
+
+enum { MAX_DEPTH = 4096 };
 
 /* A parent stays allocated while children point at it, even when the kernel has forgotten it: the kernel forgets
  * children first, so this is short, but a lying guest must not leave a dangling pointer. */
 struct node {
-    struct node *next;      /* in its bucket by id */
-    struct node *next_name; /* in its bucket by parent and name */
-    char *name;             /* NULL for the root */
+    struct hash_link by_id, by_guest, by_name; /* by_name: not the root */
+    char *name;                                /* NULL for the root */
     size_t name_len;
     struct node *parent;
-    uint64_t id;
+    uint64_t id, guest;
     uint64_t lookups;
     size_t children;
-    unsigned depth_cap; /* the shallowest place it has been found at after having been found elsewhere */
+    bool directory;
+    unsigned depth_cap;    /* the shallowest place it has been found at after having been found elsewhere */
     unsigned children_cap; /* the same for every child: one of them, not known which, was moved there by the host */
 };
 
 struct nodes {
-    struct node **buckets, **names; /* bucket_count each */
-    size_t bucket_count, count;
+    struct hash ids, guests, names;
+    uint64_t secret; /* mixed into hashes: the guest chooses names and ids, and must not choose them to collide */
     struct node *root;
+    uint64_t last_id;
 };
 
-static size_t bucket_of(const struct nodes *nodes, uint64_t id)
+#define NODE_OF(link, member) ((struct node *)(void *)((char *)(link)-offsetof(struct node, member)))
+
+static uint64_t hash_id(const struct nodes *nodes, uint64_t id)
 {
-    return (size_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (nodes->bucket_count - 1);
+    return hash_mix(id, nodes->secret);
 }
 
 static struct node *find(const struct nodes *nodes, uint64_t id)
 {
-    for (struct node *node = nodes->buckets[bucket_of(nodes, id)]; node; node = node->next)
-        if (node->id == id)
-            return node;
+    for (struct hash_link *link = hash_first(&nodes->ids, hash_id(nodes, id)); link; link = hash_next(link))
+        if (NODE_OF(link, by_id)->id == id)
+            return NODE_OF(link, by_id);
     return NULL;
 }
 
-static size_t name_bucket(const struct nodes *nodes, const struct node *parent, const char *name, size_t len)
+static uint64_t hash_name(const struct nodes *nodes, const struct node *parent, const char *name, size_t len)
 {
-    uint64_t hash = parent->id * UINT64_C(0x9e3779b97f4a7c15);
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint8_t)name[i]) * UINT64_C(0x100000001b3);
-    return (size_t)(hash >> 20) & (nodes->bucket_count - 1);
+    uint64_t hash = hash_mix(parent->id ^ (uint64_t)len << 32, nodes->secret);
+    for (size_t at = 0; at < len; at += sizeof hash) {
+        uint64_t piece = 0;
+        memcpy(&piece, name + at, len - at < sizeof piece ? len - at : sizeof piece);
+        hash = hash_mix(hash ^ piece, nodes->secret);
+    }
+    return hash;
 }
 
 static struct node *find_name(const struct nodes *nodes, const struct node *parent, const char *name, size_t len)
 {
-    struct node *node = nodes->names[name_bucket(nodes, parent, name, len)];
-    while (node && (node->parent != parent || node->name_len != len || memcmp(node->name, name, len) != 0))
-        node = node->next_name;
-    return node;
+    struct hash_link *link = hash_first(&nodes->names, hash_name(nodes, parent, name, len));
+    for (; link; link = hash_next(link)) {
+        struct node *node = NODE_OF(link, by_name);
+        if (node->parent == parent && node->name_len == len && memcmp(node->name, name, len) == 0)
+            return node;
+    }
+    return NULL;
 }
 
 static void link_name(struct nodes *nodes, struct node *node)
 {
-    size_t b = name_bucket(nodes, node->parent, node->name, node->name_len);
-    node->next_name = nodes->names[b];
-    nodes->names[b] = node;
+    hash_add(&nodes->names, &node->by_name, hash_name(nodes, node->parent, node->name, node->name_len));
 }
 
-static void unlink_name(struct nodes *nodes, struct node *node)
+/* A directory is itself only where it was; of a file there is one. */
+static struct node *find_guest(const struct nodes *nodes, uint64_t guest, const struct node *parent, bool directory)
 {
-    struct node **at = &nodes->names[name_bucket(nodes, node->parent, node->name, node->name_len)];
-    while (*at != node)
-        at = &(*at)->next_name;
-    *at = node->next_name;
-}
-
-static void link_id(struct nodes *nodes, struct node *node)
-{
-    size_t b = bucket_of(nodes, node->id);
-    node->next = nodes->buckets[b];
-    nodes->buckets[b] = node;
-}
-
-static void grow(struct nodes *nodes)
-{
-    size_t old_count = nodes->bucket_count;
-    struct node **old = nodes->buckets;
-    struct node **ids = calloc(old_count * 2, sizeof *ids), **names = calloc(old_count * 2, sizeof *names);
-    if (!ids || !names) {
-        free(ids);
-        free(names);
-        return; /* longer chains, nothing worse */
+    for (struct hash_link *link = hash_first(&nodes->guests, hash_id(nodes, guest)); link; link = hash_next(link)) {
+        struct node *node = NODE_OF(link, by_guest);
+        if (node->guest == guest && node->directory == directory && (!directory || node->parent == parent))
+            return node;
     }
-    free(nodes->names);
-    nodes->buckets = ids;
-    nodes->names = names;
-    nodes->bucket_count = old_count * 2;
-    for (size_t i = 0; i < old_count; i++) {
-        for (struct node *node = old[i], *next; node; node = next) {
-            next = node->next;
-            link_id(nodes, node);
-            if (node->name)
-                link_name(nodes, node);
-        }
-    }
-    free(old);
+    return NULL;
 }
 
-static struct node *add(struct nodes *nodes, struct node *parent, const char *name, size_t len, uint64_t id)
+static struct node *add(struct nodes *nodes, struct node *parent, const char *name, size_t len, uint64_t guest)
 {
     struct node *node = calloc(1, sizeof *node);
     if (!node)
         return NULL;
-    *node = (struct node){.parent = parent, .id = id, .depth_cap = UINT_MAX, .children_cap = UINT_MAX};
+    *node = (struct node){
+        .parent = parent, .id = ++nodes->last_id, .guest = guest, .depth_cap = UINT_MAX, .children_cap = UINT_MAX};
     if (parent) {
         node->name = strndup(name, len);
         node->name_len = len;
@@ -119,13 +101,10 @@ static struct node *add(struct nodes *nodes, struct node *parent, const char *na
             return NULL;
         }
         parent->children++;
-    }
-    if (nodes->count >= nodes->bucket_count)
-        grow(nodes);
-    link_id(nodes, node);
-    if (parent)
         link_name(nodes, node);
-    nodes->count++;
+    }
+    hash_add(&nodes->ids, &node->by_id, hash_id(nodes, node->id));
+    hash_add(&nodes->guests, &node->by_guest, hash_id(nodes, guest));
     return node;
 }
 
@@ -134,16 +113,15 @@ struct nodes *nodes_new(void)
     struct nodes *nodes = calloc(1, sizeof *nodes);
     if (!nodes)
         return NULL;
-    nodes->bucket_count = FIRST_BUCKETS;
-    nodes->buckets = calloc(FIRST_BUCKETS, sizeof(struct node *));
-    nodes->names = calloc(FIRST_BUCKETS, sizeof(struct node *));
-    nodes->root = nodes->buckets && nodes->names ? add(nodes, NULL, NULL, 0, ROOT) : NULL;
-    if (!nodes->root) {
-        free(nodes->names);
-        free(nodes->buckets);
-        free(nodes);
+    nodes->last_id = NODES_ROOT - 1;
+    if (getrandom(&nodes->secret, sizeof nodes->secret, 0) < 0)
+        nodes->secret = (uintptr_t)nodes; /* better than nothing */
+    if (hash_init(&nodes->ids) < 0 || hash_init(&nodes->guests) < 0 || hash_init(&nodes->names) < 0 ||
+        !(nodes->root = add(nodes, NULL, NULL, 0, NODES_ROOT))) {
+        nodes_free(nodes);
         return NULL;
     }
+    nodes->root->directory = true;
     return nodes;
 }
 
@@ -151,28 +129,26 @@ void nodes_free(struct nodes *nodes)
 {
     if (!nodes)
         return;
-    for (size_t i = 0; i < nodes->bucket_count; i++) {
-        for (struct node *node = nodes->buckets[i], *next; node; node = next) {
-            next = node->next;
-            free(node->name);
-            free(node);
+    for (size_t i = 0; nodes->ids.buckets && i <= nodes->ids.mask; i++) {
+        for (struct hash_link *link = nodes->ids.buckets[i], *next; link; link = next) {
+            next = link->next;
+            free(NODE_OF(link, by_id)->name);
+            free(NODE_OF(link, by_id));
         }
     }
-    free(nodes->names);
-    free(nodes->buckets);
+    hash_fini(&nodes->ids);
+    hash_fini(&nodes->guests);
+    hash_fini(&nodes->names);
     free(nodes);
 }
 
 static void drop_unused(struct nodes *nodes, struct node *node)
 {
-    while (node->parent && !node->lookups && !node->children) {
+    while (node && node != nodes->root && !node->lookups && !node->children) {
         struct node *parent = node->parent;
-        struct node **at = &nodes->buckets[bucket_of(nodes, node->id)];
-        while (*at != node)
-            at = &(*at)->next;
-        *at = node->next;
-        unlink_name(nodes, node);
-        nodes->count--;
+        hash_remove(&nodes->ids, &node->by_id);
+        hash_remove(&nodes->guests, &node->by_guest);
+        hash_remove(&nodes->names, &node->by_name);
         free(node->name);
         free(node);
         parent->children--;
@@ -210,7 +186,7 @@ static void set_place(struct nodes *nodes, struct node *node, struct node *paren
 {
     struct node *old = node->parent;
     char *copy = strndup(name, len);
-    unlink_name(nodes, node);
+    hash_remove(&nodes->names, &node->by_name);
     if (copy) {
         free(node->name);
         node->name = copy;
@@ -223,28 +199,46 @@ static void set_place(struct nodes *nodes, struct node *node, struct node *paren
     drop_unused(nodes, old);
 }
 
-int nodes_found(struct nodes *nodes, uint64_t parent_id, const char *name, size_t name_len, uint64_t child_id)
+/* One more place of a file, or another name of a directory where it was. */
+static void found_again(struct nodes *nodes, struct node *node, struct node *parent, const char *name, size_t len)
+{
+    if (node->parent != parent) {
+        unsigned before = own_depth(node);
+        set_place(nodes, node, parent, name, len);
+        unsigned after = own_depth(node);
+        node->depth_cap = before < after ? before : after;
+    } else if (node->name_len != len || memcmp(node->name, name, len) != 0) {
+        set_place(nodes, node, parent, name, len);
+    }
+}
+
+int nodes_found(struct nodes *nodes, uint64_t parent_id, const char *name, size_t name_len, uint64_t child, bool directory,
+                uint64_t *id)
 {
     struct node *parent = find(nodes, parent_id);
     if (!parent)
         return -ESTALE;
-    struct node *child = find(nodes, child_id);
-    if (!child) {
-        child = add(nodes, parent, name, name_len, child_id);
-        if (!child)
-            return -ENOMEM;
-    } else if (child->parent != parent) {
-        if (lies_below(parent, child))
-            return -ELOOP;
-        unsigned before = own_depth(child);
-        set_place(nodes, child, parent, name, name_len);
-        unsigned after = own_depth(child);
-        child->depth_cap = before < after ? before : after;
-    } else if (child->name_len != name_len || memcmp(child->name, name, name_len) != 0) {
-        set_place(nodes, child, parent, name, name_len);
-    }
-    child->lookups++;
+    if (child == NODES_ROOT)
+        return -ELOOP;
+    struct node *node = find_guest(nodes, child, parent, directory);
+    if (node && lies_below(parent, node))
+        return -ELOOP;
+    if (node)
+        found_again(nodes, node, parent, name, name_len);
+    else
+        node = add(nodes, parent, name, name_len, child);
+    if (!node)
+        return -ENOMEM;
+    node->directory = directory;
+    node->lookups++;
+    *id = node->id;
     return 0;
+}
+
+uint64_t nodes_guest_id(const struct nodes *nodes, uint64_t id)
+{
+    const struct node *node = find(nodes, id);
+    return node ? node->guest : 0;
 }
 
 /* Moves what is known as (from, name); what is not known by that name is one of from's children under another. */
@@ -302,12 +296,19 @@ unsigned nodes_depth(const struct nodes *nodes, uint64_t id)
 
 void nodes_each(const struct nodes *nodes, void (*fn)(void *data, uint64_t id), void *data)
 {
-    for (size_t i = 0; i < nodes->bucket_count; i++)
-        for (const struct node *node = nodes->buckets[i]; node; node = node->next)
-            fn(data, node->id);
+    for (size_t i = 0; i <= nodes->ids.mask; i++)
+        for (struct hash_link *link = nodes->ids.buckets[i]; link; link = link->next)
+            fn(data, NODE_OF(link, by_id)->id);
+}
+
+void nodes_each_of(const struct nodes *nodes, uint64_t guest, void (*fn)(void *data, uint64_t id), void *data)
+{
+    for (struct hash_link *link = hash_first(&nodes->guests, hash_id(nodes, guest)); link; link = hash_next(link))
+        if (NODE_OF(link, by_guest)->guest == guest)
+            fn(data, NODE_OF(link, by_guest)->id);
 }
 
 size_t nodes_count(const struct nodes *nodes)
 {
-    return nodes->count;
+    return nodes->ids.count;
 }

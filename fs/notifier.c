@@ -13,7 +13,7 @@ enum { MAX_QUEUED = 65536 };
 
 struct entry {
     struct entry *next;
-    uint64_t notice; /* the notice that ends with it, or the one before */
+    uint64_t notice; /* the last notice that has ended when this is written */
     size_t len;
     uint8_t message[];
 };
@@ -23,31 +23,42 @@ struct notifier {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t more;
-    struct entry *first, **end; /* protected by mutex, as all below */
+    struct entry *first, *last; /* protected by mutex, as all below */
     size_t queued;
-    uint64_t taken, written;
-    bool busy; /* something came since the queue was last empty */
-    bool overflowed, stop;
+    uint64_t taken, written, awaited; /* notices */
+    bool idle, overflowed, stop;
 };
 
-/* The next entry, the one before having been written. */
+static void set_written(struct notifier *n, uint64_t notice)
+{
+    bool reached = n->written < n->awaited && notice >= n->awaited;
+    n->written = notice;
+    if (reached)
+        eventfd_write(n->event_fd, 1);
+}
+
+static struct entry *take_first(struct notifier *n)
+{
+    struct entry *entry = n->stop ? NULL : n->first;
+    if (entry) {
+        n->first = entry->next;
+        n->queued--;
+    }
+    return entry;
+}
+
 static struct entry *next_entry(struct notifier *n)
 {
     pthread_mutex_lock(&n->mutex);
     while (!n->first && !n->stop) {
-        n->written = n->taken;
-        if (n->busy)
+        if (!n->idle)
             eventfd_write(n->event_fd, 1);
-        n->busy = false;
+        n->idle = true;
+        set_written(n, n->taken);
         pthread_cond_wait(&n->more, &n->mutex);
     }
-    struct entry *entry = n->stop ? NULL : n->first;
-    if (entry) {
-        n->first = entry->next;
-        if (!n->first)
-            n->end = &n->first;
-        n->queued--;
-    }
+    n->idle = false;
+    struct entry *entry = take_first(n);
     pthread_mutex_unlock(&n->mutex);
     return entry;
 }
@@ -60,8 +71,7 @@ static void *notifier_run(void *data)
         while (write(n->fd, entry->message, entry->len) < 0 && errno == EINTR)
             ; /* other errors: the kernel does not know the node (ENOENT), or is gone */
         pthread_mutex_lock(&n->mutex);
-        if (entry->notice > n->written)
-            n->written = entry->notice;
+        set_written(n, entry->notice);
         pthread_mutex_unlock(&n->mutex);
         free(entry);
     }
@@ -74,7 +84,7 @@ struct notifier *notifier_new(int fd)
     if (!n)
         return NULL;
     n->fd = fd;
-    n->end = &n->first;
+    n->idle = true;
     n->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&n->mutex, NULL);
     pthread_cond_init(&n->more, NULL);
@@ -124,29 +134,41 @@ bool notifier_join(struct notifier *n)
     return true;
 }
 
-void notifier_send(struct notifier *n, const void *message, size_t len, bool whole)
+void notifier_send(struct notifier *n, const void *message, size_t len, bool must)
 {
-    struct entry *entry = len ? malloc(sizeof *entry + len) : NULL;
+    struct entry *entry = malloc(sizeof *entry + len);
     if (entry) {
         entry->next = NULL;
         entry->len = len;
         memcpy(entry->message, message, len);
     }
     pthread_mutex_lock(&n->mutex);
-    n->taken += whole;
-    n->busy = true;
-    if (entry && n->queued < MAX_QUEUED) {
-        entry->notice = n->taken - !whole;
-        *n->end = entry;
-        n->end = &entry->next;
+    if (entry && (must || n->queued < MAX_QUEUED)) {
+        entry->notice = n->taken;
+        if (n->first)
+            n->last->next = entry;
+        else
+            n->first = entry;
+        n->last = entry;
         n->queued++;
         entry = NULL;
-    } else if (len) {
+        pthread_cond_signal(&n->more);
+    } else {
         n->overflowed = true;
     }
-    pthread_cond_signal(&n->more);
     pthread_mutex_unlock(&n->mutex);
     free(entry);
+}
+
+void notifier_end(struct notifier *n)
+{
+    pthread_mutex_lock(&n->mutex);
+    n->taken++;
+    if (n->first)
+        n->last->notice = n->taken;
+    else if (n->idle)
+        set_written(n, n->taken);
+    pthread_mutex_unlock(&n->mutex);
 }
 
 int notifier_event_fd(const struct notifier *n)
@@ -154,12 +176,11 @@ int notifier_event_fd(const struct notifier *n)
     return n->event_fd;
 }
 
-uint64_t notifier_taken(struct notifier *n)
+void notifier_await(struct notifier *n, uint64_t awaited)
 {
     pthread_mutex_lock(&n->mutex);
-    uint64_t taken = n->taken;
+    n->awaited = awaited;
     pthread_mutex_unlock(&n->mutex);
-    return taken;
 }
 
 uint64_t notifier_written(struct notifier *n)
@@ -168,6 +189,14 @@ uint64_t notifier_written(struct notifier *n)
     uint64_t written = n->written;
     pthread_mutex_unlock(&n->mutex);
     return written;
+}
+
+bool notifier_idle(struct notifier *n)
+{
+    pthread_mutex_lock(&n->mutex);
+    bool idle = n->idle && !n->first;
+    pthread_mutex_unlock(&n->mutex);
+    return idle;
 }
 
 bool notifier_overflowed(struct notifier *n)

@@ -18,15 +18,19 @@ void notifier_stop(struct notifier *notifier);
 /* True when the thread has ended (or there is none); the notifier is then freed. */
 bool notifier_join(struct notifier *notifier);
 
-/* Queues a copy of a whole notification (len 0: none); `whole` counts as the end of one notice. With a full queue it is
- * dropped, and caches stay wrong until something is done about it: see notifier_overflowed. */
-void notifier_send(struct notifier *notifier, const void *message, size_t len, bool whole);
+/* Queues a copy of a whole message. With a full queue it is dropped, unless it `must` go; caches then stay wrong until
+ * something is done about it: see notifier_overflowed. */
+void notifier_send(struct notifier *notifier, const void *message, size_t len, bool must);
+/* One notice (of any number of messages) ends here. */
+void notifier_end(struct notifier *notifier);
 
-/* Becomes readable (an eventfd, to be read) each time the queue has been written out. */
+/* Readable (an eventfd, to be read) each time the queue has been written out, and when notice `awaited` has been. */
 int notifier_event_fd(const struct notifier *notifier);
-/* Notices queued, and notices written (or dropped) so far. */
-uint64_t notifier_taken(struct notifier *notifier);
+void notifier_await(struct notifier *notifier, uint64_t awaited);
+/* Notices that have been written (or dropped) so far. */
 uint64_t notifier_written(struct notifier *notifier);
+/* Nothing is queued or being written. */
+bool notifier_idle(struct notifier *notifier);
 /* True once after messages were dropped. */
 bool notifier_overflowed(struct notifier *notifier);
 

@@ -25,6 +25,7 @@ struct flight {
     struct pump *pump;
     uint64_t unique;
     const struct wire_op *op;
+    struct hostview_nodes ids;
     enum flight_state state;
     uint32_t limit; /* for wire_reply_check */
     struct timer *grace;
@@ -42,9 +43,12 @@ struct pump {
     void *data;
     struct hostview *view;
     struct channel *channel;
+    bool used;  /* there has been a session */
     bool ready; /* the guest's server has answered INIT */
     bool gone;
-    uint64_t own_unique;
+    uint64_t own_unique, init_unique;
+    bool sweeping, sweep_again; /* invalidations of all nodes are being written; and are wanted anew */
+    uint64_t sweep_notices;     /* of the guest that end with the next sweep */
     struct flight *flights[BUCKETS];
     struct queue small, bulk;
     size_t waiting_bytes;
@@ -211,14 +215,15 @@ static void send_waiting(struct pump *pump)
     }
 }
 
-static struct flight *new_flight(struct pump *pump, const struct wire_op *op, const uint8_t *message, size_t len)
+static struct flight *new_flight(struct pump *pump, const struct wire_op *op, const struct hostview_nodes *ids,
+                                 const uint8_t *message, size_t len)
 {
     struct flight *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
     struct fuse_in_header header;
     memcpy(&header, message, sizeof header);
-    *f = (struct flight){.pump = pump, .unique = header.unique, .op = op, .len = len,
+    *f = (struct flight){.pump = pump, .unique = header.unique, .op = op, .ids = *ids, .len = len,
                          .limit = wire_reply_limit(op, message, len)};
     return f;
 }
@@ -232,13 +237,14 @@ static void keep(struct flight *f, const uint8_t *message, size_t len)
 }
 
 /* Sends the request now, or puts it in the queue. */
-static int take(struct pump *pump, const struct wire_op *op, const uint8_t *message, size_t len)
+static int take(struct pump *pump, const struct wire_op *op, const struct hostview_nodes *ids, const uint8_t *message,
+                size_t len)
 {
     bool now = channel_has_room(pump) && (len > SMALL ? !pump->bulk.first : !pump->small.first);
     size_t kept = now && len > KEEP && op->opcode != FUSE_SYMLINK ? KEEP : len;
     if (!now && pump->waiting_bytes + len > MAX_WAITING_BYTES)
         return -ENOMEM;
-    struct flight *f = new_flight(pump, op, message, len);
+    struct flight *f = new_flight(pump, op, ids, message, len);
     if (f)
         f->message = malloc(kept);
     if (!f || !f->message) {
@@ -266,13 +272,14 @@ void pump_request(struct pump *pump, uint8_t *message, size_t len)
     memcpy(&header, message, sizeof header);
     const struct wire_op *op = wire_op_find(header.opcode);
     pump->counters.requests++;
+    struct hostview_nodes ids;
     int rc = -ENOSYS;
     if (pump->gone)
         rc = -ENOTCONN;
     else if (op)
-        rc = hostview_request(pump->view, op, message, len);
+        rc = hostview_request(pump->view, op, message, len, &ids);
     if (rc > 0)
-        rc = take(pump, op, message, len);
+        rc = take(pump, op, &ids, message, len);
     else if (rc == 0)
         answer(pump, header.unique, 0);
     if (rc < 0)
@@ -351,40 +358,36 @@ static void break_off(struct pump *pump, const char *why)
     pump->ops->closed(pump->data, why);
 }
 
-static void handle_reply(struct pump *pump, struct flight *f, uint8_t *reply, size_t len)
+static void give_back(struct pump *pump, const struct flight *f, const uint8_t *reply, size_t len, bool shown)
 {
-    if (f->state == GIVEN_UP) {
-        hostview_give_back(f->op, f->message, reply, len, &refunds, pump);
-        drop(f);
-        return;
-    }
-    uint8_t *guests = reply;
+    hostview_give_back(pump->view, f->op, f->message, reply, len, shown, &refunds, pump);
+}
+
+static void show_reply(struct pump *pump, const struct flight *f, uint8_t *reply, size_t len)
+{
+    const uint8_t *guests = reply;
     struct fuse_out_header out;
-    memcpy(&out, reply, sizeof out);
-    pump->counters.replies++;
-    int rc = hostview_reply(pump->view, f->op, f->message, &reply, &len);
+    int rc = hostview_reply(pump->view, f->op, &f->ids, f->message, &reply, &len);
     if (rc < 0) {
-        hostview_give_back(f->op, f->message, guests, len, &refunds, pump);
+        give_back(pump, f, guests, len, false);
         answer(pump, f->unique, rc);
-        drop(f);
         return;
     }
+    memcpy(&out, reply, sizeof out);
     if (out.error && out.error != -ENOENT && out.error != -ENODATA)
         pump->counters.errors++;
     struct iovec iov = {reply, len};
-    if (pump->ops->to_kernel(pump->data, &iov, 1) == -ENOENT) {
-        /* Aborted in the kernel: it has not taken the references. Ids are the host's by now; the mask makes them the
-         * guest's again. */
-        if (f->op->entry_offset && !out.error) {
-            struct fuse_entry_out entry;
-            memcpy(&entry, reply + f->op->entry_offset, sizeof entry);
-            entry.nodeid &= HOSTVIEW_GUEST_ID_MASK;
-            memcpy(reply + f->op->entry_offset, &entry, sizeof entry);
-            hostview_unrecord(pump->view, entry.nodeid, 1);
-        }
-        if (f->op->entry_offset || f->op->open_offset)
-            hostview_give_back(f->op, f->message, reply, len, &refunds, pump);
-    }
+    if (pump->ops->to_kernel(pump->data, &iov, 1) < 0)
+        give_back(pump, f, reply, len, true); /* aborted there: it has taken no references */
+}
+
+static void handle_reply(struct pump *pump, struct flight *f, uint8_t *reply, size_t len)
+{
+    pump->counters.replies++;
+    if (f->state == GIVEN_UP)
+        give_back(pump, f, reply, len, false);
+    else
+        show_reply(pump, f, reply, len);
     drop(f);
 }
 
@@ -395,14 +398,16 @@ static void handle_init_reply(struct pump *pump, const uint8_t *reply, size_t le
     memcpy(&out, reply, sizeof out);
     size_t body = len - sizeof out;
     memcpy(&init, reply + sizeof out, body < sizeof init ? body : sizeof init);
-    if (out.error || body < FUSE_COMPAT_22_INIT_OUT_SIZE || init.major != FUSE_KERNEL_VERSION || init.minor < 31 ||
-        init.max_write < 4096) {
+    if (out.unique != pump->init_unique || out.len != len || out.error || body < FUSE_COMPAT_22_INIT_OUT_SIZE ||
+        init.major != FUSE_KERNEL_VERSION || init.minor < 31 || init.max_write < WIRE_IO_LIMIT) {
         break_off(pump, "the guest's file server answered the greeting with nonsense");
         return;
     }
     pump->ready = true;
     send_waiting(pump);
 }
+
+/* ---- notifications ---- */
 
 static void invalidate_one(void *data, uint64_t host_id)
 {
@@ -411,12 +416,41 @@ static void invalidate_one(void *data, uint64_t host_id)
         struct fuse_out_header out;
         struct fuse_notify_inval_inode_out inode;
     } message = {{.len = sizeof message, .error = FUSE_NOTIFY_INVAL_INODE}, {.ino = host_id}};
-    pump->ops->notify_kernel(pump->data, &message, sizeof message, false);
+    pump->ops->notify_kernel(pump->data, &message, sizeof message, PUMP_NOTIFY_SWEEP);
+}
+
+static void end_notices(struct pump *pump, uint64_t count)
+{
+    while (count--)
+        pump->ops->notify_kernel(pump->data, NULL, 0, PUMP_NOTIFY_END);
+}
+
+/* One sweep at a time: more of them than the kernel takes would only pile up. */
+static void sweep(struct pump *pump, uint64_t notices)
+{
+    if (pump->sweeping) {
+        pump->sweep_again = true;
+        pump->sweep_notices += notices;
+        return;
+    }
+    pump->sweeping = true;
+    hostview_each(pump->view, invalidate_one, pump);
+    end_notices(pump, notices);
 }
 
 void pump_invalidate_all(struct pump *pump)
 {
-    hostview_each(pump->view, invalidate_one, pump);
+    sweep(pump, 0);
+}
+
+void pump_notices_written(struct pump *pump)
+{
+    uint64_t notices = pump->sweep_notices;
+    bool again = pump->sweep_again;
+    pump->sweeping = pump->sweep_again = false;
+    pump->sweep_notices = 0;
+    if (again)
+        sweep(pump, notices);
 }
 
 void pump_set_timeouts(struct pump *pump, uint32_t entry_ms, uint32_t attr_ms)
@@ -424,16 +458,31 @@ void pump_set_timeouts(struct pump *pump, uint32_t entry_ms, uint32_t attr_ms)
     hostview_set_timeouts(pump->view, entry_ms, attr_ms);
 }
 
+struct notice {
+    struct pump *pump;
+    uint8_t *message;
+    size_t len;
+};
+
+static void notify_one(void *data, uint64_t host_id)
+{
+    const struct notice *notice = data;
+    memcpy(notice->message + sizeof(struct fuse_out_header), &host_id, sizeof host_id);
+    notice->pump->ops->notify_kernel(notice->pump->data, notice->message, notice->len, PUMP_NOTIFY_PART);
+}
+
 static void handle_notification(struct pump *pump, uint8_t *message, size_t len)
 {
-    int rc = hostview_notification(pump->view, message, len);
-    if (rc < 0) {
+    struct notice notice = {.pump = pump, .message = message, .len = len};
+    uint64_t guest_id;
+    if (hostview_notification(message, len, &guest_id) < 0) {
         break_off(pump, "the guest's file server sent a forged notification");
-        return;
+    } else if (!guest_id) {
+        sweep(pump, 1);
+    } else {
+        hostview_each_of(pump->view, guest_id, notify_one, &notice);
+        end_notices(pump, 1);
     }
-    if (rc > 0)
-        pump_invalidate_all(pump);
-    pump->ops->notify_kernel(pump->data, message, rc > 0 ? 0 : len, true);
 }
 
 static void handle_message(void *data, uint8_t *message, size_t len)
@@ -443,22 +492,16 @@ static void handle_message(void *data, uint8_t *message, size_t len)
     memcpy(&out, message, sizeof out);
     if (out.unique == 0) {
         handle_notification(pump, message, len);
-        return;
-    }
-    if (out.unique & OWN_UNIQUE) {
+    } else if (out.unique & OWN_UNIQUE) {
         if (!pump->ready)
             handle_init_reply(pump, message, len);
-        return;
+    } else if (!(out.unique & 1)) { /* an odd one answers an INTERRUPT and says nothing */
+        struct flight *f = find(pump, out.unique);
+        if (f && f->state != WAITING && wire_reply_check(f->op, f->limit, message, len) == 0)
+            handle_reply(pump, f, message, len);
+        else
+            break_off(pump, "the guest's file server sent a reply that no request asked for");
     }
-    /* The answer to an INTERRUPT (its unique is odd) says nothing. */
-    struct flight *f = out.unique & 1 ? NULL : find(pump, out.unique);
-    if (!f && (out.unique & 1))
-        return;
-    if (!f || f->state == WAITING || wire_reply_check(f->op, f->limit, message, len) < 0) {
-        break_off(pump, "the guest's file server sent a reply that no request asked for");
-        return;
-    }
-    handle_reply(pump, f, message, len);
 }
 
 static void handle_writable(void *data)
@@ -474,16 +517,17 @@ static void handle_closed(void *data, int code)
 
 static void send_init(struct pump *pump)
 {
+    pump->init_unique = next_own_unique(pump);
     struct {
         struct fuse_in_header header;
         struct fuse_init_in in;
-    } message = {{.len = sizeof message, .opcode = FUSE_INIT, .unique = next_own_unique(pump)},
+    } message = {{.len = sizeof message, .opcode = FUSE_INIT, .unique = pump->init_unique},
                  {.major = FUSE_KERNEL_VERSION,
                   .minor = FUSE_KERNEL_MINOR_VERSION,
                   .max_readahead = WIRE_IO_LIMIT,
                   .flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |
                            FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS |
-                           FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES}};
+                           FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_DONT_MASK}};
     send_message(pump, &message, sizeof message);
 }
 
@@ -491,18 +535,20 @@ int pump_connect(struct pump *pump, int fd)
 {
     static const struct channel_ops channel_ops = {
         .message = handle_message, .writable = handle_writable, .closed = handle_closed};
-    if (pump->channel) {
-        int rc = hostview_new_epoch(pump->view);
-        if (rc < 0)
-            return rc;
+    struct channel *channel =
+        channel_new(pump->loop, fd, sizeof(struct fuse_out_header), WIRE_FRAME_LIMIT, false, &channel_ops, pump);
+    int rc = !channel ? -errno : pump->used ? hostview_new_epoch(pump->view) : 0;
+    if (rc < 0) {
+        channel_free(channel);
+        return rc;
+    }
+    if (pump->used) {
         channel_free(pump->channel);
         fail_all(pump);
     }
+    pump->channel = channel;
+    pump->used = true;
     pump->gone = pump->ready = false;
-    pump->channel = channel_new(pump->loop, fd, sizeof(struct fuse_out_header), WIRE_FRAME_LIMIT, false, &channel_ops,
-                                pump);
-    if (!pump->channel)
-        return -errno;
     send_init(pump);
     return 0;
 }

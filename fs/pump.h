@@ -22,12 +22,17 @@ enum { PUMP_GRACE_MS = 1000 };
 
 struct pump;
 
+enum pump_notify {
+    PUMP_NOTIFY_PART,  /* of a notice of the guest */
+    PUMP_NOTIFY_SWEEP, /* of an invalidation of everything: never to be dropped */
+    PUMP_NOTIFY_END,   /* no message; one notice of the guest ends here */
+};
+
 struct pump_ops {
     /* Writes one message to /dev/fuse: 0 or -errno (-ENOENT: the kernel no longer waits for it). */
     int (*to_kernel)(void *data, const struct iovec *iov, int count);
-    /* A checked notification that may block in the kernel: to be written by another thread. `message` is copied. With
-     * `whole` it is the last that comes of one notice of the guest. */
-    void (*notify_kernel)(void *data, const void *message, size_t len, bool whole);
+    /* A checked notification that may block in the kernel: to be written by another thread. `message` is copied. */
+    void (*notify_kernel)(void *data, const void *message, size_t len, enum pump_notify what);
     /* The guest broke the protocol or its end closed; everything has been answered. */
     void (*closed)(void *data, const char *why);
 };
@@ -36,8 +41,8 @@ struct pump_ops {
 struct pump *pump_new(struct loop *loop, const struct hostview_config *config, const struct pump_ops *ops, void *data);
 void pump_free(struct pump *pump);
 
-/* Begins a session on a connected byte stream (owned from now on). Node ids of a session before become stale.
- * 0 or -errno. */
+/* Begins a session on a connected byte stream (owned from now on, unless this fails with channel_new's error). Node ids of
+ * a session before become stale. 0 or -errno. */
 int pump_connect(struct pump *pump, int fd);
 /* Ends the session and refuses everything from now on with ENOTCONN. */
 void pump_disconnect(struct pump *pump);
@@ -54,6 +59,8 @@ void pump_forget(struct pump *pump, uint64_t nodeid, uint64_t count);
 
 /* Makes the kernel forget what it has cached of every file, by notifications. */
 void pump_invalidate_all(struct pump *pump);
+/* All notifications given to notify_kernel so far have reached the kernel. */
+void pump_notices_written(struct pump *pump);
 void pump_set_timeouts(struct pump *pump, uint32_t entry_ms, uint32_t attr_ms);
 
 struct pump_counters {

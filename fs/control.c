@@ -132,12 +132,16 @@ void control_close_handles(struct control *control)
         control_handle_close(control->handles);
 }
 
+void control_abort_requests(struct control *control)
+{
+    while (control->requests)
+        control_reply_error(control->requests, ENOTCONN, "the sandbox has ended");
+}
+
 void control_free(struct control *control)
 {
     if (!control)
         return;
-    while (control->requests)
-        control_reply_error(control->requests, ENOTCONN, "the sandbox has ended");
     while (control->root->children)
         control_remove(control->root->children);
     for (size_t i = 0; i < CONTROL_BUCKETS; i++) {

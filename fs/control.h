@@ -59,7 +59,9 @@ struct control_ops {
 struct control *control_new(uid_t uid, gid_t gid);
 /* Closes every open handle, as the kernel would: for an end that the kernel does not announce. */
 void control_close_handles(struct control *control);
-/* Answers every parked request with ENOTCONN. */
+/* Answers every parked request with ENOTCONN; their keepers must have forgotten them. */
+void control_abort_requests(struct control *control);
+/* No request may be parked, and the libfuse session must be gone. */
 void control_free(struct control *control);
 
 /* The operations to create the libfuse session with (user data: the struct control). */

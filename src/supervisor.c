@@ -577,8 +577,9 @@ static void take_down(struct supervisor *s)
     follow_free(s->console);
     follow_free(s->events);
     follow_free(s->log);
-    control_free(s->control);
+    control_abort_requests(s->control);
     front_free(s->front);
+    control_free(s->control);
     mountpoint_clear_dead(s->session.device); /* where it has been moved or bound to */
     watch_del(s->console_watch);
     watch_del(s->vmm_log_watch);

@@ -16,7 +16,9 @@ XDG_RUNTIME_DIR=$scratch/run
 XDG_STATE_HOME=$scratch/state
 GONDOLIN_STORE=$scratch/own-store
 PATH=$GONDOLIN_BUILD:$PATH
-export XDG_RUNTIME_DIR XDG_STATE_HOME GONDOLIN_STORE PATH
+ASAN_OPTIONS=log_path=$scratch/sanitizer:detect_leaks=1
+UBSAN_OPTIONS=log_path=$scratch/sanitizer:print_stacktrace=1
+export XDG_RUNTIME_DIR XDG_STATE_HOME GONDOLIN_STORE PATH ASAN_OPTIONS UBSAN_OPTIONS
 mkdir -m 0700 "$XDG_RUNTIME_DIR"
 # The images are shared, the work in progress is our own: what is left of it can be counted.
 mkdir "$GONDOLIN_STORE"
@@ -123,6 +125,11 @@ expect_nothing_left() {
     eventually 5 nothing_left || fail "left behind: $(leftovers)"
 }
 
+# What a build with --enable-sanitizers had to say, daemons included.
+sanitizer_reports() {
+    find "$scratch" -maxdepth 1 -name 'sanitizer.*' -size +0
+}
+
 finish_test() {
     code=$?
     trap - EXIT
@@ -136,6 +143,11 @@ finish_test() {
         leftovers >&2
         our_processes | while read -r pid _; do kill -9 "$pid" 2>/dev/null || true; done
         [ "$code" = 0 ] && code=1
+    fi
+    if [ -n "$(sanitizer_reports)" ]; then
+        echo "FAIL: $name: sanitizer reports:" >&2
+        sanitizer_reports | while read -r report; do head -n 60 "$report"; done >&2
+        code=1
     fi
     rm -rf "$scratch"
     exit "$code"

@@ -126,6 +126,22 @@ void control_remove(struct control_node *node)
     control_node_maybe_free(node);
 }
 
+void control_call_if_idle(struct control *control)
+{
+    void (*fn)(void *data) = control->when_idle;
+    if (control->handles || !fn)
+        return;
+    control->when_idle = NULL;
+    fn(control->when_idle_data);
+}
+
+void control_when_idle(struct control *control, void (*fn)(void *data), void *data)
+{
+    control->when_idle = fn;
+    control->when_idle_data = data;
+    control_call_if_idle(control);
+}
+
 void control_close_handles(struct control *control)
 {
     while (control->handles)

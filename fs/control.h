@@ -57,6 +57,8 @@ struct control_ops {
 
 /* The uid and gid that own the control files. The tree's root directory exists at once. NULL with errno. */
 struct control *control_new(uid_t uid, gid_t gid);
+/* Calls fn as soon as no handle is open: before it returns, or when the last one is closed. */
+void control_when_idle(struct control *control, void (*fn)(void *data), void *data);
 /* Closes every open handle, as the kernel would: for an end that the kernel does not announce. */
 void control_close_handles(struct control *control);
 /* Answers every parked request with ENOTCONN; their keepers must have forgotten them. */

@@ -427,7 +427,9 @@ void control_handle_close(struct control_handle *handle)
     free(handle->text);
     free(handle);
     node->handles--;
+    struct control *control = node->control;
     control_node_maybe_free(node);
+    control_call_if_idle(control);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -23,6 +23,8 @@ struct control {
     struct control_handle *handles;              /* open ones */
     struct fuse_session *session;
     void *front;
+    void (*when_idle)(void *data); /* waiting for the last handle's end; may be NULL */
+    void *when_idle_data;
     char error[768];
 };
 
@@ -65,6 +67,8 @@ struct control_request {
 struct control_node *control_node_by_id(struct control *control, uint64_t id);
 struct control_node *control_child(const struct control_node *dir, const char *name);
 void control_node_maybe_free(struct control_node *node);
+/* Tells who waits for it that no handle is open, if so. */
+void control_call_if_idle(struct control *control);
 /* Releases and frees a handle; its parked requests lose it. */
 void control_handle_close(struct control_handle *handle);
 

@@ -9,12 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "fs/notifier.h"
 #include "fs/wire.h"
+#include "src/cleanup.h"
+#include "vmm/program.h"
 
 enum {
+    FUSE_MAJOR = 10, FUSE_MINOR = 229, /* Documentation/admin-guide/devices.txt */
     BUFFER = WIRE_IO_LIMIT + 4096, /* the kernel wants room for max_write and a header */
     REQUESTS_PER_TURN = 64,
     INIT_FLAGS_OFFSET = sizeof(struct fuse_out_header) + 12,
@@ -259,13 +264,31 @@ static struct fuse_session *new_session(const struct front_config *config, struc
     return session;
 }
 
+/* libfuse says why only on standard error, which a daemon has not got. */
+static int explain_refusal(const char *mountpoint, struct err *err)
+{
+    struct stat st;
+    const char *help = "gondolin doctor tells what is missing";
+    if (stat("/dev/fuse", &st) < 0)
+        return err_set(err, ENODEV, "mount: %s: /dev/fuse is missing; load it with: modprobe fuse (a container has to be "
+                       "given the device)", mountpoint);
+    if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(FUSE_MAJOR, FUSE_MINOR))
+        return err_set(err, ENODEV, "mount: %s: /dev/fuse is not the FUSE device; %s", mountpoint, help);
+    if (access(mountpoint, W_OK) < 0)
+        return err_errno(err, errno, "mount: %s: FUSE mounts only on directories that you may write to", mountpoint);
+    cleanup_free char *helper = program_find("fusermount3");
+    if (geteuid() != 0 && !helper)
+        return err_set(err, ENOENT, "mount: %s: fusermount3 was not found; install it: apt-get install fuse3", mountpoint);
+    return err_set(err, EIO, "mount: %s: FUSE refused; %s", mountpoint, help);
+}
+
 static int attach(struct front *front, const struct front_config *config, struct err *err)
 {
     static const struct fuse_custom_io io = {.writev = write_device, .read = read_device};
     static const struct pump_ops pump_ops = {
         .to_kernel = to_kernel, .notify_kernel = notify_kernel, .closed = pump_closed};
     if (fuse_session_mount(front->session, config->mountpoint) < 0)
-        return err_set(err, EIO, "mount: %s: FUSE refused; gondolin doctor tells what is missing", config->mountpoint);
+        return explain_refusal(config->mountpoint, err);
     front->fd = fuse_session_fd(front->session);
     front->mounted = true;
     int flags = fcntl(front->fd, F_GETFL);

@@ -17,7 +17,7 @@ struct reader {
 
 struct follow {
     size_t capacity;
-    bool from_now;
+    bool from_now, ended;
     const char *lost;
     uint64_t total;
     struct reader *readers;
@@ -116,6 +116,17 @@ void follow_add(struct follow *f, const void *bytes, size_t len)
     }
 }
 
+void follow_end(struct follow *f)
+{
+    f->ended = true;
+    for (struct reader *r = f->readers; r; r = r->next) {
+        if (r->parked)
+            control_reply_data(r->parked, NULL, 0);
+        r->parked = NULL;
+        control_notify(r->handle);
+    }
+}
+
 size_t follow_tail(const struct follow *f, char *out, size_t size)
 {
     uint64_t kept = f->total - oldest(f);
@@ -174,10 +185,10 @@ static void interrupted(struct control_request *request, void *data)
 void follow_read(struct follow *f, struct control_handle *handle, size_t size, struct control_request *request)
 {
     struct reader *r = control_handle_state(handle);
-    if (!r)
-        control_reply_data(request, NULL, 0);
-    else if (serve(f, r, size, request))
+    if (r && serve(f, r, size, request))
         return;
+    if (!r || f->ended)
+        control_reply_data(request, NULL, 0);
     else if (control_handle_flags(handle) & O_NONBLOCK)
         control_reply_error(request, EAGAIN, "nothing new");
     else if (r->parked)
@@ -192,5 +203,7 @@ void follow_read(struct follow *f, struct control_handle *handle, size_t size, s
 unsigned follow_poll(struct follow *f, struct control_handle *handle)
 {
     const struct reader *r = control_handle_state(handle);
+    if (f->ended)
+        return POLLIN | POLLHUP;
     return r && r->position == f->total ? POLLOUT : POLLIN | POLLOUT;
 }

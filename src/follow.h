@@ -18,6 +18,8 @@ struct follow;
 struct follow *follow_new(size_t capacity, bool from_now, const char *lost);
 /* Ends parked reads with end of file. */
 void follow_free(struct follow *follow);
+/* Nothing will be added any more: after what there is comes end of file, also for reads that wait now. */
+void follow_end(struct follow *follow);
 void follow_add(struct follow *follow, const void *bytes, size_t len);
 /* Copies the last `size` bytes or fewer (no NUL); returns how many. */
 size_t follow_tail(const struct follow *follow, char *out, size_t size);

@@ -42,6 +42,7 @@ src_libsupervisor_a_SOURCES = \
 	src/keeper.c src/keeper.h \
 	src/outstream.c src/outstream.h \
 	src/supervisor.c src/supervisor.h src/supervisor_internal.h \
+	src/supervisor_end.c \
 	src/supervisor_files.c
 
 pkglibexec_PROGRAMS += gondolin-keeper

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "images/store.h"
-#include "src/ended.h"
 #include "src/keeper.h"
 #include "src/mountpoint.h"
 
@@ -28,6 +27,7 @@ enum {
     SHUTDOWN_LIMIT_MS = 8000, /* for the guest to power itself off */
     VMM_GRACE_MS = 1000,
     EXIT_REASON_MS = 300,
+    LINGER_MS = 200, /* for readers to fetch the last of events, log and output */
     NOTICES_LIMIT_MS = 2000,
     CACHED_MS = 1000, /* attributes and entries, where the guest cannot tell of changes */
     CACHED_WITH_NOTICES_MS = 60 * 1000,
@@ -95,13 +95,32 @@ static void set_state(struct supervisor *s, enum supervisor_state state)
 
 /* ---- the end ---- */
 
+static void quit(void *data)
+{
+    struct supervisor *s = data;
+    loop_quit(s->loop, 0);
+}
+
+static void lingered(void *data)
+{
+    struct supervisor *s = data;
+    s->linger_timer = NULL;
+    quit(s);
+}
+
+/* The mount stays until nothing is open any more, but not for long. */
 static void finish(struct supervisor *s)
 {
     set_state(s, s->orderly ? STATE_EXITED : STATE_FAILED);
     jobs_set_link(s->jobs, NULL, s->why_ended);
     if (s->front)
         pump_disconnect(front_pump(s->front));
-    loop_quit(s->loop, 0);
+    follow_end(s->console);
+    follow_end(s->log);
+    follow_end(s->events);
+    timer_cancel(s->linger_timer);
+    s->linger_timer = loop_timer(s->loop, LINGER_MS, lingered, s);
+    control_when_idle(s->control, quit, s);
 }
 
 static void shutdown_took_too_long(void *data)
@@ -114,6 +133,8 @@ static void shutdown_took_too_long(void *data)
 
 void supervisor_stop(struct supervisor *s, bool orderly, const char *why)
 {
+    if (s->state == STATE_EXITED || s->state == STATE_FAILED)
+        return;
     if (!s->why_ended[0])
         snprintf(s->why_ended, sizeof s->why_ended, "%s", why);
     if (s->state != STATE_STOPPING) {
@@ -152,26 +173,6 @@ static void handle_signal(void *data, uint32_t events)
 
 /* ---- the machine ---- */
 
-static void vm_exited(void *data, int wait_status, const char *reason)
-{
-    struct supervisor *s = data;
-    (void)wait_status;
-    supervisor_log(s, "machine ended: %s", reason);
-    if (s->state != STATE_STOPPING) {
-        snprintf(s->why_ended, sizeof s->why_ended, "%s", reason);
-        s->orderly = strstr(reason, "powered off") != NULL && s->state == STATE_RUNNING;
-    }
-    timer_cancel(s->stop_timer);
-    s->stop_timer = NULL;
-    finish(s);
-}
-
-static void vm_crashed(void *data, const char *what)
-{
-    struct supervisor *s = data;
-    supervisor_log(s, "guest: %s", what);
-}
-
 static void read_console(void *data, uint32_t events)
 {
     struct supervisor *s = data;
@@ -184,6 +185,31 @@ static void read_console(void *data, uint32_t events)
         watch_del(s->console_watch);
         s->console_watch = NULL;
     }
+}
+
+static void vm_exited(void *data, int wait_status, const char *reason)
+{
+    struct supervisor *s = data;
+    (void)wait_status;
+    /* The other end is closed: this reads the guest's last words and then the end. */
+    while (s->console_watch)
+        read_console(s, EPOLLIN);
+    char why[sizeof s->why_ended];
+    supervisor_explain(s, reason, why, sizeof why);
+    supervisor_log(s, "machine ended: %s", why);
+    if (s->state != STATE_STOPPING) {
+        snprintf(s->why_ended, sizeof s->why_ended, "%s", why);
+        s->orderly = (s->goodbye || strstr(reason, "powered off")) && s->state == STATE_RUNNING;
+    }
+    timer_cancel(s->stop_timer);
+    s->stop_timer = NULL;
+    finish(s);
+}
+
+static void vm_crashed(void *data, const char *what)
+{
+    struct supervisor *s = data;
+    supervisor_log(s, "guest: %s", what);
 }
 
 static void read_vmm_log(void *data, uint32_t events)
@@ -246,6 +272,8 @@ static void agent_ready(void *data, struct json_object *ready)
     s->notices = ready && json_object_object_get_ex(ready, "notices", &notices) && json_object_get_boolean(notices);
     if (s->notices)
         pump_set_timeouts(front_pump(s->front), CACHED_WITH_NOTICES_MS, CACHED_WITH_NOTICES_MS);
+    watch_del(s->waiter_watch);
+    s->waiter_watch = NULL;
     s->ready_ms = loop_now_ms() - s->started_ms;
     supervisor_log(s, "ready after %llu ms", (unsigned long long)s->ready_ms);
     set_state(s, STATE_RUNNING);
@@ -291,14 +319,16 @@ static void agent_log_line(void *data, const char *line)
 
 static void agent_goodbye(void *data)
 {
-    supervisor_log(data, "the guest is powering off");
+    struct supervisor *s = data;
+    s->goodbye = true;
+    supervisor_log(s, "the guest is powering off");
 }
 
 static void still_gone(void *data)
 {
     struct supervisor *s = data;
     s->gone_timer = NULL;
-    if (s->state != STATE_STOPPING)
+    if (s->state == STATE_STARTING || s->state == STATE_RUNNING)
         supervisor_stop(s, false, s->why_gone);
 }
 
@@ -306,7 +336,7 @@ static void still_gone(void *data)
  * guest broke the protocol, which ends the machine. */
 static void channel_gone(struct supervisor *s, const char *why)
 {
-    if (s->state == STATE_STOPPING || s->gone_timer)
+    if ((s->state != STATE_STARTING && s->state != STATE_RUNNING) || s->gone_timer)
         return;
     supervisor_log(s, "%s", why);
     snprintf(s->why_gone, sizeof s->why_gone, "%s", why);
@@ -379,6 +409,23 @@ static int open_signals(struct supervisor *s)
     return s->signal_watch ? 0 : -errno;
 }
 
+static void waiter_gone(void *data, uint32_t events)
+{
+    struct supervisor *s = data;
+    (void)events;
+    watch_del(s->waiter_watch);
+    s->waiter_watch = NULL;
+    supervisor_stop(s, true, "given up while it booted");
+}
+
+static int watch_waiter(struct supervisor *s)
+{
+    if (s->start->waiter_fd < 0)
+        return 0;
+    s->waiter_watch = loop_watch(s->loop, s->start->waiter_fd, EPOLLERR, waiter_gone, s);
+    return s->waiter_watch ? 0 : -errno;
+}
+
 static int socket_pair(int ends[2])
 {
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
@@ -412,9 +459,9 @@ static int make_ends(struct supervisor *s, struct machine_ends *e)
 
 static enum vmm_root_mode root_mode(const struct mount_options *o)
 {
-    if (o->root_disk)
-        return VMM_ROOT_PERSISTENT;
-    if (!o->root_mode || strcmp(o->root_mode, "cow") == 0)
+    if (!o->root_mode)
+        return o->root_disk ? VMM_ROOT_PERSISTENT : VMM_ROOT_COW;
+    if (strcmp(o->root_mode, "cow") == 0)
         return VMM_ROOT_COW;
     return strcmp(o->root_mode, "memory") == 0 ? VMM_ROOT_MEMORY : VMM_ROOT_READONLY;
 }
@@ -445,6 +492,14 @@ static struct vmm_config machine_config(const struct supervisor *s, const char *
     };
 }
 
+/* Before anything is made: is all there that it takes, and can all that was asked for be had? */
+static int check_machine(const struct supervisor *s, struct err *err)
+{
+    const struct machine_ends none = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+    struct vmm_config config = machine_config(s, s->work_dir, &none);
+    return s->backend->check(&config, err) < 0 ? err_wrap(err, "mount") : 0;
+}
+
 static int start_machine(struct supervisor *s, struct err *err)
 {
     static const struct vmm_events vm_events = {.exited = vm_exited, .crashed = vm_crashed};
@@ -467,6 +522,7 @@ static int start_machine(struct supervisor *s, struct err *err)
     if (rc < 0)
         return rc;
     s->session.vm_pid = s->backend->pid(s->vm);
+    session_publish(&s->session, NULL);
     s->link = agent_link_new(s->loop, e.ctl[0], &link_ops, s);
     if (!s->link)
         return err_errno(err, errno, "mount: control channel");
@@ -529,9 +585,11 @@ static int make_session(struct supervisor *s, struct err *err)
 static int bring_up(struct supervisor *s, struct err *err)
 {
     int rc = open_signals(s);
+    rc = rc ? rc : watch_waiter(s);
     if (rc < 0)
         return err_errno(err, -rc, "mount: signals");
     rc = make_tree(s, err);
+    rc = rc ? rc : check_machine(s, err);
     rc = rc ? rc : make_session(s, err);
     rc = rc ? rc : make_mount(s, err);
     if (rc == 0) {
@@ -543,27 +601,10 @@ static int bring_up(struct supervisor *s, struct err *err)
     return rc;
 }
 
-/* One-shot sandboxes (gondolin run) are mounted among the session directories; nobody asks later how they went. */
-static bool is_one_shot(const struct supervisor *s)
-{
-    const char *slash = strrchr(s->session.directory, '/');
-    return strncmp(s->session.mountpoint, s->session.directory, (size_t)(slash - s->session.directory) + 1) == 0;
-}
-
-/* The last the guest said, for people who will not see its console any more. */
-static void record_end(struct supervisor *s)
-{
-    char tail[1024];
-    if (!s->session.device || (s->orderly && is_one_shot(s)))
-        return;
-    size_t n = follow_tail(s->console, tail, sizeof tail - 1);
-    tail[n] = '\0';
-    ended_record(&s->session, s->orderly, s->why_ended, tail);
-}
-
 static void take_down(struct supervisor *s)
 {
-    record_end(s);
+    supervisor_record_end(s);
+    timer_cancel(s->linger_timer);
     timer_cancel(s->gone_timer);
     timer_cancel(s->notices_timer);
     agent_link_free(s->link);
@@ -584,25 +625,13 @@ static void take_down(struct supervisor *s)
     watch_del(s->console_watch);
     watch_del(s->vmm_log_watch);
     watch_del(s->signal_watch);
+    watch_del(s->waiter_watch);
     if (s->start->made_mountpoint)
         rmdir(s->start->mountpoint);
     if (s->session.directory)
         session_remove(&s->session);
     keeper_dismiss(s->keeper);
     free(s->guest_kernel);
-}
-
-/* Why a sandbox failed, with what the guest said last. */
-static int failure(struct supervisor *s, struct err *err)
-{
-    char tail[400];
-    size_t n = follow_tail(s->console, tail, sizeof tail - 1);
-    tail[n] = '\0';
-    for (char *c = tail; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = *c == '\n' ? '|' : ' ';
-    return err_set(err, EIO, "mount: %s: %s%s%s", s->start->mountpoint, s->why_ended,
-                   n ? "; last console output: " : "", tail);
 }
 
 int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *ready, void *data, struct err *err)
@@ -624,7 +653,7 @@ int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *re
         else
             supervisor_stop(&s, false, err->text);
         if (rc == 0 && !s.orderly)
-            rc = failure(&s, err);
+            rc = supervisor_failure(&s, err);
         take_down(&s);
         store_work_end(&work);
     }

@@ -18,6 +18,7 @@ struct supervisor_start {
     const char *mountpoint; /* resolved, absolute */
     bool made_mountpoint;   /* to be removed at the end */
     struct image *image;    /* borrowed */
+    int waiter_fd;          /* the writing end of a pipe; that nobody reads it any more ends a sandbox that boots. -1: none */
 };
 
 /* Called when the guest serves jobs and files. `id` is the sandbox's. */

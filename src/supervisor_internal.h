@@ -38,14 +38,15 @@ struct supervisor {
     struct vmm *vm;
     struct agent_link *link;
     int console_fd, vmm_log_fd; /* our ends */
-    struct watch *console_watch, *vmm_log_watch, *signal_watch;
+    struct watch *console_watch, *vmm_log_watch, *signal_watch, *waiter_watch;
     int signal_fd;
-    struct timer *stop_timer, *gone_timer, *notices_timer;
+    struct timer *linger_timer, *stop_timer, *gone_timer, *notices_timer;
     char *guest_kernel;
     char boot_phases[1024]; /* "boot_NAME_us N\n" lines */
 
     bool notices;        /* the guest tells of files its own processes change */
     bool orderly;        /* the end was asked for */
+    bool goodbye;        /* the guest has told that it is going to end */
     char why_ended[512]; /* the first reason given */
     char why_gone[128];  /* what a channel said when it broke */
 };
@@ -58,6 +59,12 @@ const char *supervisor_state_name(enum supervisor_state state);
 void supervisor_log(struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One JSON line for `events`: takes ownership of `object`, to which time and name are added. */
 void supervisor_event(struct supervisor *s, const char *name, struct json_object *object);
+/* supervisor_end.c. The reason to give for the end of a machine, better than the monitor's where the guest said more. */
+void supervisor_explain(const struct supervisor *s, const char *reason, char *out, size_t size);
+/* For those who look for the sandbox later (src/ended.h), and for who waits for it (EIO). */
+void supervisor_record_end(const struct supervisor *s);
+int supervisor_failure(const struct supervisor *s, struct err *err);
+
 /* Begins the end. `orderly`: the guest is asked first. Later calls only shorten it. */
 void supervisor_stop(struct supervisor *s, bool orderly, const char *why);
 

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -163,27 +166,65 @@ static void run_daemon(const struct supervisor_start *start, int fd)
     setsid();
     let_go_of_terminal();
     int rc = supervisor_run(start, ready, &a, &err);
+    if (rc < 0 && start->made_mountpoint)
+        rmdir(start->mountpoint); /* the parent may have gone */
     if (rc < 0 || a.fd >= 0)
         announce(&a, 'E', rc < 0 ? err.text : "mount: ended before it was ready");
     exit(rc < 0 ? EXIT_GONDOLIN : 0);
 }
 
-/* Reads what the daemon announces; with nothing announced it died. */
+/* Signals that end a mount are blocked from before it makes anything; the supervisor and its waiting parent take them when
+ * they can clean up. */
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* Reads what the daemon announces until it closes its end. A signal goes to the daemon, which then ends; its number is put
+ * into *signal_number. */
+static void read_announcement(int fd, int signal_fd, pid_t daemon, char *text, size_t size, int *signal_number)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+    size_t len = 0;
+    *signal_number = 0;
+    for (ssize_t n = 1; n > 0;) {
+        struct signalfd_siginfo info;
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            break;
+        if (fds[1].revents && read(signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+            *signal_number = (int)info.ssi_signo;
+            kill(daemon, SIGTERM);
+        }
+        if (fds[0].revents) {
+            n = read(fd, text + len, size - 1 - len);
+            len += n > 0 ? (size_t)n : 0;
+        }
+    }
+    text[len] = '\0';
+}
+
+/* Waits for what the daemon announces; with nothing announced it died. */
 static int wait_until_ready(int fd, pid_t daemon, const char *mountpoint)
 {
     char text[1024];
-    size_t len = 0;
-    ssize_t n;
-    while (len < sizeof text - 1 && ((n = read(fd, text + len, sizeof text - 1 - len)) > 0 || (n < 0 && errno == EINTR)))
-        len += n > 0 ? (size_t)n : 0;
-    text[len] = '\0';
+    struct err err;
+    sigset_t signals;
+    int signal_number, status = 0;
+    block_signals(&signals);
+    cleanup_close int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    read_announcement(fd, signal_fd, daemon, text, sizeof text, &signal_number);
     if (text[0] == 'R') {
         printf("%s %s\n", mountpoint, text + 1);
         return 0;
     }
-    struct err err;
-    int status = 0;
-    waitpid(daemon, &status, 0);
+    while (waitpid(daemon, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (signal_number)
+        return EXIT_SIGNAL_BASE + signal_number;
     if (text[0] == 'E')
         err_set(&err, EIO, "%s", text + 1);
     else
@@ -192,7 +233,7 @@ static int wait_until_ready(int fd, pid_t daemon, const char *mountpoint)
     return verb_failed("mount", &err);
 }
 
-static int run_in_background(const struct supervisor_start *start)
+static int run_in_background(struct supervisor_start *start)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -201,6 +242,7 @@ static int run_in_background(const struct supervisor_start *start)
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
+        start->waiter_fd = ends[1];
         run_daemon(start, ends[1]);
     }
     close(ends[1]);
@@ -208,6 +250,26 @@ static int run_in_background(const struct supervisor_start *start)
                        : wait_until_ready(ends[0], pid, start->mountpoint);
     close(ends[0]);
     return code;
+}
+
+/* The daemon works in the root directory. What is found there lives until the end of the process. */
+static int make_absolute(const char **file, const char *option, struct err *err)
+{
+    if (!*file || **file == '/')
+        return 0;
+    char *path = realpath(*file, NULL);
+    if (!path)
+        return err_errno(err, errno, "mount: --%s %s", option, *file);
+    *file = path;
+    return 0;
+}
+
+static int make_files_absolute(struct mount_options *o, struct err *err)
+{
+    int rc = make_absolute(&o->root_disk, "root-disk", err);
+    if (rc == 0 && o->qemu && strchr(o->qemu, '/'))
+        rc = make_absolute(&o->qemu, "qemu", err);
+    return rc;
 }
 
 int verb_mount(int argc, char **argv)
@@ -237,13 +299,15 @@ int verb_mount(int argc, char **argv)
     struct err err = {0};
     struct image image = {0};
     struct place place = {.fd = -1};
-    if (open_image(options.image, &image, &err) < 0)
+    if (make_files_absolute(&options, &err) < 0 || open_image(options.image, &image, &err) < 0)
         return verb_failed("mount", &err);
+    sigset_t signals;
+    block_signals(&signals);
     if (take_place(operand_at(&operands, 0), &place, &err) < 0) {
         code = verb_failed("mount", &err);
     } else {
-        const struct supervisor_start start = {.options = &options, .mountpoint = place.path,
-                                               .made_mountpoint = place.made, .image = &image};
+        struct supervisor_start start = {.options = &options, .mountpoint = place.path, .made_mountpoint = place.made,
+                                         .image = &image, .waiter_fd = -1};
         code = foreground ? run_in_foreground(&start) : run_in_background(&start);
         place.made = place.made && code != 0;
     }

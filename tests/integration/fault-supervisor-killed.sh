@@ -23,10 +23,10 @@ ended_because "$sb" 'supervisor'
 # The keeper is killed first: it is started again and does its work. Now in a directory that was there before.
 mkdir "$scratch/kept"
 sandbox kept
-keeper=$(keeper_pid)
+keeper=$(registered keeper_pid)
 kill -9 "$keeper"
 another_keeper() {
-    [ "$(keeper_pid)" != "$keeper" ] && [ -d "/proc/$(keeper_pid)" ]
+    [ "$(registered keeper_pid)" != "$keeper" ] && [ -d "/proc/$(registered keeper_pid)" ]
 }
 eventually 2 another_keeper || fail 'the keeper was not started again, or the registry does not know'
 kill -9 "$(status_of supervisor_pid)"
@@ -35,7 +35,7 @@ eventually 1 nothing_left || fail "left behind after a second, with the second k
 
 # Both at once: the next command cleans up what is seen, and the next mount (over the dead one) what is not.
 sandbox
-kill -9 "$(keeper_pid)" "$(status_of supervisor_pid)"
+kill -9 "$(registered keeper_pid)" "$(status_of supervisor_pid)"
 eventually 1 no_processes || fail "processes go on: $(our_processes)"
 sandbox
 ended_because "$scratch/kept" 'supervisor was killed'

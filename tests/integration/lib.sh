@@ -65,8 +65,9 @@ status_of() {
     sed -n "s/^$1 //p" "$sb/status"
 }
 
-keeper_pid() {
-    sed -n 's/.*"keeper_pid": *\([0-9]*\).*/\1/p' "$XDG_RUNTIME_DIR"/gondolin/*/session.json
+# A process of the sandbox as the registry knows it, also while it boots: `registered keeper_pid`.
+registered() {
+    sed -n "s/.*\"$1\": *\([1-9][0-9]*\).*/\1/p" "$XDG_RUNTIME_DIR"/gondolin/*/session.json 2>/dev/null
 }
 
 # The last sandbox on this mount point ended for this reason (a pattern), as status and list tell.

@@ -102,7 +102,10 @@ static void forget(struct job *job)
         job->starting->job = NULL;
     else if (job->timed_out && !job->group_gone)
         kill(-job->pid, SIGKILL);
-    *slot_of(jobs, job->id) = job->next;
+    struct job **at = &jobs->buckets[job->id % JOB_BUCKETS];
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
     jobs->count--;
     if (!job->exited)
         jobs->running--;
@@ -339,16 +342,16 @@ static int refuse(const struct jobs *jobs, struct err *err)
 /* A failure is left in starting->start. */
 static int try_start(struct jobs *jobs, uint32_t id, const void *payload, size_t len, struct starting *starting)
 {
-    struct job_start *start = &starting->start;
-    int rc = job_start_prepare(start, payload, len, &jobs->env, jobs->accounts);
+    struct job_start *what = &starting->start;
+    int rc = job_start_prepare(what, payload, len, &jobs->env, jobs->accounts);
     if (rc < 0)
         return rc;
     struct job *job = make_job(jobs, id, starting);
     if (!job)
-        return err_errno(&start->err, ENOMEM, "start job");
+        return err_errno(&what->err, ENOMEM, "start job");
     if (worker_submit(jobs->starter, execute, executed, starting) < 0) {
         forget(job);
-        return err_errno(&start->err, ENOMEM, "start job");
+        return err_errno(&what->err, ENOMEM, "start job");
     }
     return 0;
 }

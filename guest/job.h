@@ -22,7 +22,8 @@ enum { JOBS_MAX = 1024 }; /* at once; a start beyond is answered with "failed" a
 
 struct jobs;
 
-/* Borrows all arguments. NULL with errno (ENOMEM). SIGCHLD must be blocked in all threads; the owner calls jobs_reap. */
+/* Borrows all arguments. NULL with errno (ENOMEM, EMFILE, EAGAIN). SIGCHLD must be blocked in all threads; the owner
+ * calls jobs_reap. */
 struct jobs *jobs_new(struct loop *loop, struct channel *channel, const struct account_files *accounts);
 
 /* Kills all jobs' process groups and forgets them. NULL is ignored. */
@@ -31,8 +32,8 @@ void jobs_free(struct jobs *jobs);
 /* Variables for every job started from now on, under the job's own. Takes over *env and leaves it empty. */
 void jobs_set_env(struct jobs *jobs, struct envlist *env);
 
-/* `flush` is called before a job's output or end is sent: what it returns, a number that never falls, is told to the host
- * first (CTL_NOTICES) whenever it has changed. */
+/* `flush` is called before a job's output or end is sent: what it returns, a number that never falls, is told to the
+ * host first (CTL_NOTICES) whenever it has changed. */
 void jobs_set_notices(struct jobs *jobs, uint64_t (*flush)(void *data), void *data);
 
 /* Handles a JOB_* frame. Returns 0, or -EPROTO with *err set when it breaks the protocol (more data than the credit, a

@@ -14,8 +14,8 @@
 /* Parses exactly `len` bytes as one JSON object. The caller puts it. NULL with *err (EINVAL). */
 struct json_object *payload_parse(const void *text, size_t len, struct err *err);
 
-/* Each of these leaves *out as it is when the member is absent or null. They return 0 or -EINVAL with *err set: wrong type,
- * or out of range. A string is owned by the object and never holds a NUL byte. */
+/* Each of these leaves *out as it is when the member is absent or null. They return 0 or -EINVAL with *err set: wrong
+ * type, or out of range. A string is owned by the object and never holds a NUL byte. */
 int payload_string(struct json_object *object, const char *name, const char **out, struct err *err);
 int payload_bool(struct json_object *object, const char *name, bool *out, struct err *err);
 int payload_number(struct json_object *object, const char *name, uint64_t max, uint64_t *out, struct err *err);

@@ -17,7 +17,7 @@ struct power;
 struct power *power_new(struct loop *loop, void (*finish)(void *data), void *data);
 void power_set_session(struct power *power, struct session *session);
 
-/* Starts the ladder. Called again, it only shortens the grace. Does not return to the loop for long: the machine ends. */
+/* Starts the ladder. Called again, it only shortens the grace. */
 void power_down(struct power *power, enum power_action action, uint64_t grace_ms);
 
 /* To be called after children were reaped: goes on at once when none is left. */

@@ -147,10 +147,13 @@ Test(guest_job, path_of_the_job_is_searched)
 Test(guest_job, cwd_and_standard_state_are_clean)
 {
     const struct hostjob *job =
-        guesthost_run(host, "{\"cmd\":\"pwd; umask; ls /proc/self/fd | tr '\\\\n' ' '; grep Sig[BI] /proc/self/status\","
-                            "\"cwd\":\"/usr\"}");
-    cr_assert_str_eq(job->out[CTL_STDOUT],
-                     "/usr\n0022\n0 1 2 3 SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+        guesthost_run(host, "{\"cmd\":\"pwd; umask; ls /proc/self/fd | tr '\\\\n' ' '; "
+                            "grep Sig[BI] /proc/self/status\",\"cwd\":\"/usr\"}");
+    const char *signals = "/usr\n0022\n0 1 2 3 SigBlk:\t0000000000000000\nSigIgn:\t";
+    cr_assert_eq(strncmp(job->out[CTL_STDOUT], signals, strlen(signals)), 0, "%s", job->out[CTL_STDOUT]);
+    /* glibc keeps signals 32 and 33 for itself; a parent such as make(1) may hand them on ignored. */
+    unsigned long long ignored = strtoull(job->out[CTL_STDOUT] + strlen(signals), NULL, 16);
+    cr_assert_eq(ignored & ~(3ULL << (32 - 1)), 0, "%llx", ignored);
 }
 
 Test(guest_job, stdin_is_passed_on_to_its_end)
@@ -322,7 +325,8 @@ Test(guest_job, terminal_has_size_and_one_stream)
 
 Test(guest_job, terminal_is_the_controlling_one_and_ctrl_c_works)
 {
-    struct hostjob *job = guesthost_start(host, "{\"cmd\":\"exec 3</dev/tty && echo has; exec sleep 50\",\"tty\":true}");
+    struct hostjob *job =
+        guesthost_start(host, "{\"cmd\":\"exec 3</dev/tty && echo has; exec sleep 50\",\"tty\":true}");
     cr_assert(guesthost_until(host, job_printed, job, 5000));
     /* A shell that is just starting a program may miss it: so it is with every terminal. */
     guesthost_until(host, never, NULL, 300);

@@ -25,8 +25,8 @@ Test(guest_cmdline, options)
 {
     struct cmdline c;
     struct err err = {0};
-    cr_assert_eq(cmdline_parse("a gondolin.root=/dev/vdb1\tgondolin.rootfstype=btrfs  gondolin.ro x=gondolin.y", &c, &err),
-                 0);
+    static const char text[] = "a gondolin.root=/dev/vdb1\tgondolin.rootfstype=btrfs  gondolin.ro x=gondolin.y";
+    cr_assert_eq(cmdline_parse(text, &c, &err), 0);
     cr_assert_str_eq(c.root, "/dev/vdb1");
     cr_assert_str_eq(c.fstype, "btrfs");
     cr_assert(c.read_only);
@@ -36,7 +36,9 @@ Test(guest_cmdline, bad_options_are_named)
 {
     static const char *const bad[] = {"gondolin.root=vda", "gondolin.root=", "gondolin.root=/dev/../etc",
                                       "gondolin.root=/dev/", "gondolin.rootfstype=", "gondolin.row", "gondolin.",
-                                      "gondolin.root=/dev/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
+                                      /* too long */
+                                      "gondolin.root=/dev/xxxx"
+                                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct cmdline c;
         struct err err = {0};
@@ -120,7 +122,8 @@ Test(guest_accounts, root_needs_no_files)
 
 Test(guest_accounts, unknown_ones_are_named)
 {
-    static const char *const bad[] = {"nobody", "ann:nogroup", "", ":", "ann:", "-1", "4294967295", "99999999999", "0x1"};
+    static const char *const bad[] = {"nobody", "ann:nogroup", "", ":", "ann:", "-1",
+                                      "4294967295", "99999999999", "0x1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct account a;
         struct err err = {0};
@@ -139,8 +142,9 @@ Test(guest_jobspec, all_members)
 {
     struct jobspec spec;
     struct err err;
-    cr_assert_eq(parse("{\"argv\":[\"a\",\"b\"],\"env\":{\"K\":\"v=w\"},\"cwd\":\"/d\",\"user\":\"u\",\"timeout_ms\":5,"
-                       "\"tty\":true,\"rows\":3,\"cols\":4,\"stdin\":false,\"more\":1}", &spec, &err), 0, "%s", err.text);
+    static const char json[] = "{\"argv\":[\"a\",\"b\"],\"env\":{\"K\":\"v=w\"},\"cwd\":\"/d\",\"user\":\"u\","
+                               "\"timeout_ms\":5,\"tty\":true,\"rows\":3,\"cols\":4,\"stdin\":false,\"more\":1}";
+    cr_assert_eq(parse(json, &spec, &err), 0, "%s", err.text);
     cr_assert_str_eq(spec.argv[1], "b");
     cr_assert_null(spec.argv[2]);
     cr_assert_str_eq(envlist_get(&spec.env, "K"), "v=w");

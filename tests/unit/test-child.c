@@ -24,10 +24,11 @@ Test(child, gets_the_listed_descriptors_and_no_other)
     int pipe_fds[2];
     cr_assert_eq(pipe(pipe_fds), 0);
     const int fds[] = {pipe_fds[1], leak, pipe_fds[1]};
-    cr_assert_eq(sh("ls /proc/$$/fd | tr '\\n' ' '; printf x >&3; printf y >&5; head -c1 <&4 | wc -c", fds, 3, output,
-                    sizeof output, &err),
+    /* Nothing is piped before the list is made: the shell's own ends of the pipe might still be open and be listed. */
+    cr_assert_eq(sh("ls /proc/$$/fd; printf x >&3; printf y >&5; head -c1 <&4 | wc -c", fds, 3, output, sizeof output,
+                    &err),
                  0, "%s", err.text);
-    cr_assert_str_eq(output, "0 1 2 3 4 5 1\n");
+    cr_assert_str_eq(output, "0\n1\n2\n3\n4\n5\n1\n");
     char got[2];
     cr_assert_eq(read(pipe_fds[0], got, 2), 2);
     cr_assert_eq(memcmp(got, "xy", 2), 0);
@@ -65,8 +66,14 @@ Test(child, descriptors_that_lie_in_each_others_place_are_not_mixed_up)
     cr_assert_eq(status, 0, "exit status %d", WEXITSTATUS(status));
 }
 
+/* glibc keeps signals 32 and 33 for itself and lets nobody reset them; a parent such as make(1) may hand them on
+ * ignored. */
+#define LIBC_SIGNALS ((1ULL << (32 - 1)) | (1ULL << (33 - 1)))
+
 Test(child, starts_with_clean_signals_and_limits)
 {
+    unsigned long long blocked = 1, ignored = 1;
+    int core = 1;
     char output[512];
     struct err err = {0};
     sigset_t all;
@@ -75,7 +82,10 @@ Test(child, starts_with_clean_signals_and_limits)
     signal(SIGPIPE, SIG_IGN);
     const char *script = "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2; ulimit -c";
     cr_assert_eq(sh(script, NULL, 0, output, sizeof output, &err), 0);
-    cr_assert_str_eq(output, "0000000000000000\n0000000000000000\n0\n");
+    cr_assert_eq(sscanf(output, "%llx %llx %d", &blocked, &ignored, &core), 3, "%s", output);
+    cr_assert_eq(blocked, 0, "%llx", blocked);
+    cr_assert_eq(ignored & ~LIBC_SIGNALS, 0, "%llx", ignored);
+    cr_assert_eq(core, 0);
 }
 
 Test(child, a_missing_program_is_reported_by_name)

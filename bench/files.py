@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""the host's view of the guest's files, against the raw channel and sshfs on the same guest"""
+import os
+import shutil
+import subprocess
+import tarfile
+import threading
+import time
+
+from commands import timed
+from machines import Bare, BareRecipe, Sandbox, Sshfs, SshfsUnavailable
+
+MIB = 1 << 20
+BIG = 32 * MIB
+ROUNDS, BUDGET_SECONDS = 7, 15  # of one comparison: so many rounds, or fewer when they take long
+STATS, CREATES, LISTED, READERS, REPOSITORY = 1000, 200, 5000, 16, 5000
+SOURCES = ["src", "fs", "vmm", "guest", "images", "docs", "tests", "bench"]
+
+
+class View:
+    """The directory /bench of the guest as one of the contestants shows it."""
+
+    def __init__(self, name, path, sandbox):
+        self.name, self.path, self.sandbox, self.made = name, f"{path}/{name}", sandbox, 0
+        os.mkdir(self.path)
+
+    def fresh(self, files=0):
+        """A directory that this view has not seen yet, with empty files that the guest has made."""
+        self.made += 1
+        name = f"{self.name}/{self.made}"
+        self.sandbox.execute("/bin/sh", "-c", f"mkdir /bench/{name}; cd /bench/{name}; seq 1 {files} | xargs -r touch")
+        return f"{self.path}/{self.made}"
+
+
+def forget_pages(path):
+    fd = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
+def read_file(path):
+    fd = os.open(path, os.O_RDONLY)
+    while os.read(fd, MIB):
+        pass
+    os.close(fd)
+
+
+def write_file(path, size):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    block = bytes(MIB)
+    for _ in range(size // MIB):
+        os.write(fd, block)
+    os.close(fd)
+
+
+def seconds(call):
+    return timed(1, call)[0]
+
+
+# ---- one measurement each: a view in, a figure out ----
+
+def sequential_write(view):
+    return BIG / MIB / seconds(lambda: write_file(f"{view.path}/big", BIG))
+
+
+def cold_read(view):
+    forget_pages(f"{view.path}/big")
+    return BIG / MIB / seconds(lambda: read_file(f"{view.path}/big"))
+
+
+def warm_read(view):
+    return BIG / MIB / seconds(lambda: read_file(f"{view.path}/big"))
+
+
+def cold_stat(view):
+    directory = view.fresh(STATS)
+
+    def stat_all():
+        for i in range(STATS):
+            os.stat(f"{directory}/{i + 1}")
+    return STATS / seconds(stat_all)
+
+
+def create_unlink(view):
+    directory = view.fresh()
+
+    def make_and_remove():
+        for i in range(CREATES):
+            os.close(os.open(f"{directory}/{i}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            os.unlink(f"{directory}/{i}")
+    return CREATES / seconds(make_and_remove)
+
+
+def list_long(view):
+    directory = view.fresh(LISTED)
+    return seconds(lambda: subprocess.run(["ls", "-l", directory], check=True, stdout=subprocess.DEVNULL))
+
+
+def untar(view, archive):
+    directory = view.fresh()
+    return seconds(lambda: subprocess.run(["tar", "-xf", archive, "-C", directory], check=True))
+
+
+def git_status(view):
+    """With an index that is up to date, after the caches have had time to become doubtful."""
+    def status():
+        subprocess.run(["git", "-c", "safe.directory=*", "-C", f"{view.path}/repository", "status", "--short"],
+                       check=True, stdout=subprocess.DEVNULL)
+    status()
+    time.sleep(1.5)
+    return seconds(status)
+
+
+def parallel_read(view):
+    paths = [f"{view.path}/part{i}" for i in range(READERS)]
+    for path in paths:
+        forget_pages(path)
+    threads = [threading.Thread(target=read_file, args=[path]) for path in paths]
+
+    def all_threads():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return BIG / MIB / seconds(all_threads)
+
+
+# ---- preparations ----
+
+def source_archive(bench):
+    path = f"{bench.scratch}/source.tar"
+    with tarfile.open(path, "w") as archive:
+        for folder in SOURCES:
+            archive.add(f"{bench.source}/{folder}", arcname=folder)
+    return path
+
+
+def make_repository(bench, sandbox, views):
+    """Made on the host and unpacked by the guest: what is measured is git, not its preparation."""
+    repository = f"{bench.scratch}/repository"
+    for i in range(REPOSITORY):
+        os.makedirs(f"{repository}/{i % 50}", exist_ok=True)
+        with open(f"{repository}/{i % 50}/{i}.c", "w", encoding="ascii") as out:
+            out.write(f"int number_{i} = {i};\n")
+    for words in (["init", "-q"], ["add", "."],
+                  ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", "all"]):
+        subprocess.run(["git", "-C", repository, *words], check=True)
+    with tarfile.open(f"{sandbox.mountpoint}/root/bench/repository.tar", "w") as archive:
+        archive.add(repository, arcname="repository")
+    shutil.rmtree(repository)
+    for view in views:
+        sandbox.execute("/bin/tar", "-xf", "/bench/repository.tar", "-C", f"/bench/{view.name}")
+
+
+def make_parts(sandbox, views):
+    for view in views:
+        sandbox.execute("/bin/sh", "-c", f"for i in $(seq 0 {READERS - 1}); do dd if=/dev/zero of=/bench/{view.name}/part$i "
+                        f"bs=1M count={BIG // MIB // READERS} 2>/dev/null; done")
+
+
+# ---- the group ----
+
+def compare(report, name, unit, views, measurement, raw=None, rounds=ROUNDS, **limits):
+    """Each round measures everything once, so that what disturbs the machine disturbs all alike."""
+    samples = {view.name: [] for view in views}
+    references = {"raw channel": []} if raw else {}
+    begin = time.monotonic()
+    for done in range(rounds):
+        if (time.monotonic() - begin) * (done + 1) > BUDGET_SECONDS * max(done, 1):
+            break
+        if raw:
+            references["raw channel"].append(raw())
+        for view in views:
+            samples[view.name].append(measurement(view))
+    own = samples.pop(views[0].name)
+    report.add(name, own, unit, {**references, **samples}, **limits)
+
+
+def measure_views(bench, report, sandbox, bare, views):
+    def channel(what):
+        return lambda: BIG / MIB / bare.ask(what, 1, BIG)[0]
+    compare(report, "sequential write", "MiB/s", views, sequential_write, channel("sink"), ratio_at_least=0.8)
+    compare(report, "sequential read, cold", "MiB/s", views, cold_read, channel("source"), ratio_at_least=0.8)
+    local = View.__new__(View)
+    local.name, local.path = "host file", bench.scratch
+    write_file(f"{local.path}/big", BIG)
+    compare(report, "sequential read, warm", "MiB/s", [*views, local], warm_read)
+    compare(report, "stat, cold", "1/s", views, cold_stat)
+    compare(report, "create and unlink", "1/s", views, create_unlink)
+    compare(report, f"ls -l of {LISTED}", "s", views, list_long, at_most=0.5)
+    archive = source_archive(bench)
+    compare(report, "untar of a source tree", "s", views, lambda view: untar(view, archive))
+    make_parts(sandbox, views)
+    compare(report, f"{READERS} parallel readers, cold", "MiB/s", views, parallel_read)
+    if shutil.which("git"):
+        make_repository(bench, sandbox, views)
+        compare(report, f"git status, {REPOSITORY} files", "s", views, git_status, rounds=1)
+    else:
+        report.skip("git status", "needs git")
+
+
+def measure(bench, report):
+    with Sandbox(bench) as sandbox, Bare(bench, BareRecipe(bench, sandbox)) as bare:
+        shared = f"{sandbox.mountpoint}/root/bench"
+        os.mkdir(shared)
+        views = [View("view", shared, sandbox)]
+        try:
+            with Sshfs(bench, sandbox, "/bench") as sshfs:
+                views.append(View("sshfs", sshfs.mountpoint, sandbox))
+                measure_views(bench, report, sandbox, bare, views)
+        except SshfsUnavailable as reason:
+            report.skip("comparison with sshfs", str(reason))
+            measure_views(bench, report, sandbox, bare, views)

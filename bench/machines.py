@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sandbox under test, and the bare machine it is compared with."""
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+HELLO = struct.Struct("<QQ")  # bench/wire.h
+START_LIMIT = 120
+
+
+def cpu_seconds(pid):
+    """CPU time of all threads of a process, to the nanosecond."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
+            total += int(stat.read().split()[0])
+    return total / 1e9
+
+
+class Bench:
+    """Where things are, and a scratch directory of our own."""
+
+    def __init__(self, build, source):
+        self.build, self.source = build, source
+        self.gondolin = f"{build}/gondolin"
+        self.scratch = tempfile.mkdtemp(prefix="gondolin-bench.")
+        os.environ["XDG_RUNTIME_DIR"] = f"{self.scratch}/run"
+        os.mkdir(os.environ["XDG_RUNTIME_DIR"], 0o700)
+
+    def close(self):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Sandbox:
+    def __init__(self, bench):
+        self.bench, self.mountpoint = bench, f"{bench.scratch}/sb"
+        begin = time.monotonic()
+        subprocess.run([bench.gondolin, "mount", "--image", "busybox", self.mountpoint], check=True,
+                       stdout=subprocess.DEVNULL, timeout=START_LIMIT)
+        self.start_seconds = time.monotonic() - begin
+        self.status = self.read_status()
+        self.vm, self.supervisor = int(self.status["vm_pid"]), int(self.status["supervisor_pid"])
+        self.start_cpu_seconds = cpu_seconds(self.vm)
+        self.guest_program_written = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run([self.bench.gondolin, "umount", self.mountpoint], check=False, timeout=60)
+
+    def read_status(self):
+        with open(f"{self.mountpoint}/status", encoding="utf-8") as status:
+            return dict(line.rstrip("\n").split(" ", 1) for line in status)
+
+    def execute(self, *argv):
+        return subprocess.run([self.bench.gondolin, "exec", self.mountpoint, "--", *argv], check=True, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120).stdout
+
+    def run(self, line):
+        with open(f"{self.mountpoint}/run", "wb", buffering=0) as run:
+            run.write(line.encode())
+
+    def guest_program(self):
+        path = "/tmp/gondolin-bench-guest"
+        if not self.guest_program_written:
+            shutil.copy(f"{self.bench.build}/gondolin-bench-guest", f"{self.mountpoint}/root{path}")
+            self.guest_program_written = True
+        return path
+
+    def command_line(self):
+        with open(f"/proc/{self.vm}/cmdline", "rb") as cmdline:
+            return [word.decode() for word in cmdline.read().split(b"\0")[:-1]]
+
+
+class BareRecipe:
+    """A sandbox's machine with an init that does nothing: same program, kernel, command line, devices and modules."""
+
+    def __init__(self, bench, sandbox):
+        self.words = sandbox.command_line()
+        initramfs = self.words[self.words.index("-initrd") + 1]
+        self.initramfs = f"{bench.scratch}/bare.cpio"
+        self.disk = f"{os.path.dirname(initramfs)}/rootfs.qcow2"
+        with open(self.initramfs, "wb") as out, open(initramfs, "rb") as image, \
+                open(f"{bench.build}/gondolin-bench-guest", "rb") as init:
+            # A later archive overrides: the modules are the image's, /init is ours.
+            out.write(image.read())
+            out.write(newc_entry("init", 0o100755, init.read()))
+            out.write(newc_entry("TRAILER!!!", 0, b""))
+
+    def argv(self, sockets):
+        words = list(self.words)
+        words[words.index("-initrd") + 1] = self.initramfs
+        for i, word in enumerate(words):
+            if word.startswith("socket,id="):
+                name = word.split(",")[1][3:]
+                words[i] = f"socket,id={name},fd={sockets[name].fileno()}"
+            elif word.startswith('{"driver":"qcow2"'):
+                words[i] = json.dumps({"driver": "qcow2", "node-name": "root", "read-only": True,
+                                       "file": {"driver": "file", "filename": self.disk}})
+        return words
+
+    def chardevs(self):
+        return [word.split(",")[1][3:] for word in self.words if word.startswith("socket,id=")]
+
+
+def newc_entry(name, mode, data):
+    """One file of a cpio archive in the format of the kernel's initramfs (cpio(5), "New ASCII Format")."""
+    def padded(bytes_):
+        return bytes_ + b"\0" * (-len(bytes_) % 4)
+    fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+    header = b"070701" + b"".join(b"%08x" % field for field in fields)
+    return padded(header + name.encode() + b"\0") + padded(data)
+
+
+class Bare:
+    """A running bare machine; `port` is the socket of its gondolin.ctl."""
+
+    def __init__(self, bench, recipe):
+        self.bench = bench
+        ours, theirs = {}, {}
+        for name in recipe.chardevs():
+            ours[name], theirs[name] = socket.socketpair()
+        self.sockets = ours
+        begin = time.monotonic()
+        self.process = subprocess.Popen(recipe.argv(theirs), pass_fds=[end.fileno() for end in theirs.values()],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        for end in theirs.values():
+            end.close()
+        for end in ours.values():
+            end.settimeout(START_LIMIT)
+        ours["qmp"].recv(1)
+        self.qmp_seconds = time.monotonic() - begin
+        self.port = ours["port1"]
+        init_ns, port_ns = HELLO.unpack(self.port.recv(HELLO.size, socket.MSG_WAITALL))
+        self.start_seconds = time.monotonic() - begin
+        self.init_seconds, self.port_seconds = init_ns / 1e9, port_ns / 1e9
+        self.start_cpu_seconds = cpu_seconds(self.process.pid)
+        self.port.settimeout(None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        for end in self.sockets.values():
+            end.close()
+
+    def ask(self, what, count, size):
+        """Seconds that each of `count` exchanges of `size` bytes took; bench/port.c."""
+        fd = self.port.fileno()
+        words = [f"{self.bench.build}/gondolin-bench-port", str(fd), what, str(count), str(size)]
+        out = subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE, pass_fds=[fd], timeout=120).stdout
+        return [int(line) / 1e9 for line in out.split()]
+
+
+class SshfsUnavailable(Exception):
+    """Says what is missing."""
+
+
+class Sshfs:
+    """sshfs on a directory of the guest. Its server runs as a job, and the job's stdin and stdout are the connection: no
+    network and no encryption, both of which would only cost it more. The guest needs nothing for it: the host's own
+    sftp-server is put there with its libraries."""
+    SERVER = "/usr/lib/openssh/sftp-server"
+    GUEST_DIR = "/opt/gondolin-bench"
+
+    def __init__(self, bench, sandbox, directory):
+        if not shutil.which("sshfs") or not os.path.exists(self.SERVER):
+            raise SshfsUnavailable("needs sshfs and openssh-sftp-server")
+        if sandbox.status["arch"] != os.uname().machine:
+            raise SshfsUnavailable("the guest is of another architecture than the host's sftp-server")
+        self.mountpoint = f"{bench.scratch}/sshfs"
+        os.mkdir(self.mountpoint)
+        loader = self.put_server(f"{sandbox.mountpoint}/root{self.GUEST_DIR}")
+        connect = f"{bench.scratch}/connect"
+        with open(connect, "w", encoding="ascii") as script:
+            script.write(f"#!/bin/sh\nexec '{bench.gondolin}' exec '{sandbox.mountpoint}' -- {self.GUEST_DIR}/{loader} "
+                         f"--library-path {self.GUEST_DIR} {self.GUEST_DIR}/sftp-server\n")
+        os.chmod(connect, 0o700)
+        subprocess.run(["sshfs", f"guest:{directory}", self.mountpoint, "-o", f"ssh_command={connect}"], check=True,
+                       timeout=60)
+
+    def put_server(self, directory):
+        os.makedirs(directory)
+        out = subprocess.run(["ldd", self.SERVER], check=True, text=True, stdout=subprocess.PIPE).stdout
+        files = [word for word in out.split() if word.startswith("/")]
+        for path in [self.SERVER, *files]:
+            shutil.copy(path, directory)
+        return next(os.path.basename(path) for path in files if "ld-linux" in path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["fusermount3", "-u", "-z", self.mountpoint], check=False, timeout=60)

@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""run.py BUILD SOURCE RESULTS GROUP...: the measurements of `make bench`."""
+import sys
+
+import boot
+import commands
+import files
+import idle
+import machines
+import report
+
+GROUPS = {"boot": boot, "exec": commands, "files": files, "idle": idle}
+
+
+def main(build, source, results, names):
+    unknown = [name for name in names if name not in GROUPS]
+    if unknown:
+        sys.exit(f"make bench: no such group: {' '.join(unknown)}; there are: {' '.join(GROUPS)}")
+    bench = machines.Bench(build, source)
+    figures = report.Report()
+    try:
+        for name in names:
+            figures.group = name
+            print(f"{name}: {GROUPS[name].__doc__}", flush=True)
+            GROUPS[name].measure(bench, figures)
+    finally:
+        bench.close()
+        figures.write(results)
+    print(f"load average {figures.load_before[0]:.1f} before, {report.load_average()[0]:.1f} after; written to {results}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])

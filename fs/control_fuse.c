@@ -68,13 +68,24 @@ static void fill_attr(const struct control_node *node, struct stat *st)
     };
 }
 
-/* Entries and attributes are never cached: control files change by themselves. */
+/* Entries and attributes are not cached, because control files change by themselves. Except what every path into root/
+ * leads through: it would cost each system call there three requests more. It does not change, and after a restore the
+ * old id is ESTALE, upon which the kernel looks again. */
+static const double THE_WAY_IN_SECONDS = 1.0;
+
+static double attr_seconds(const struct control_node *node)
+{
+    return node == control_root(node->control) ? THE_WAY_IN_SECONDS : 0;
+}
+
 static void fill_entry(struct control_node *node, struct fuse_entry_param *entry)
 {
     *entry = (struct fuse_entry_param){.ino = node->id, .generation = 1};
     fill_attr(node, &entry->attr);
-    if (node->foreign_id)
+    if (node->foreign_id) {
         entry->ino = node->foreign_id(node->object);
+        entry->entry_timeout = THE_WAY_IN_SECONDS;
+    }
 }
 
 static bool node_absent(const struct control_node *node)
@@ -134,7 +145,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     }
     struct stat st;
     fill_attr(node, &st);
-    fuse_reply_attr(req, &st, 0);
+    fuse_reply_attr(req, &st, attr_seconds(node));
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)

@@ -91,10 +91,19 @@ static int map_setattr(const struct hostview *view, uint8_t *message)
     return 1;
 }
 
-/* The kernel asks for these with every write or listing; they would cost a trip each. ACLs are not served. */
-static bool answered_here(const char *xattr)
+/* ACLs and labels are the guest's own affair. Saying so, rather than that a file has none, lets ls ask once for the whole
+ * file system and not twice for each file. */
+static bool not_served(const char *xattr)
 {
-    return strcmp(xattr, "security.capability") == 0 || strncmp(xattr, "system.posix_acl_", 17) == 0;
+    return strncmp(xattr, "system.posix_acl_", 17) == 0 || strcmp(xattr, "security.selinux") == 0;
+}
+
+/* The host's kernel wants the capabilities of a file with every write; that would be a trip each time. */
+static int check_getxattr(const char *xattr)
+{
+    if (not_served(xattr))
+        return -EOPNOTSUPP;
+    return strcmp(xattr, "security.capability") == 0 ? -ENODATA : 1;
 }
 
 static const char *xattr_name(const uint8_t *message, size_t len, size_t fixed)
@@ -115,9 +124,9 @@ static int check_request(const struct hostview *view, const struct wire_op *op, 
     case FUSE_SETATTR:
         return view->config.raw_owner ? 1 : map_setattr(view, message);
     case FUSE_GETXATTR:
-        return answered_here(xattr_name(message, len, op->args)) ? -ENODATA : 1;
+        return check_getxattr(xattr_name(message, len, op->args));
     case FUSE_SETXATTR:
-        return strncmp(xattr_name(message, len, op->args), "system.posix_acl_", 17) == 0 ? -EOPNOTSUPP : 1;
+        return not_served(xattr_name(message, len, op->args)) ? -EOPNOTSUPP : 1;
     default:
         return 1;
     }

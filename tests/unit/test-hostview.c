@@ -102,7 +102,9 @@ Test(hostview, what_need_not_travel_is_answered_here)
     cr_expect_eq(error_of(b, BENCH_ASK(b, FUSE_GETXATTR, node, BENCH_ARGS(get), BENCH_NAME("security.capability"))),
                  -ENODATA);
     cr_expect_eq(error_of(b, BENCH_ASK(b, FUSE_GETXATTR, node, BENCH_ARGS(get), BENCH_NAME("system.posix_acl_access"))),
-                 -ENODATA);
+                 -EOPNOTSUPP);
+    cr_expect_eq(error_of(b, BENCH_ASK(b, FUSE_GETXATTR, node, BENCH_ARGS(get), BENCH_NAME("security.selinux"))),
+                 -EOPNOTSUPP);
     struct fuse_flush_in flush = {.fh = 1};
     cr_expect_eq(error_of(b, BENCH_ASK(b, FUSE_FLUSH, node, BENCH_ARGS(flush))), 0);
     struct wire_setxattr_in set = {.size = 1};

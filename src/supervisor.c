@@ -372,6 +372,25 @@ static void front_unmounted(void *data)
     supervisor_stop(data, true, "unmounted");
 }
 
+/* The kernel tells the server of an unmount when the last reference goes: open files and copies of the mount in other
+ * namespaces keep it. For the user it is over when it is gone from here. */
+static void mounts_changed(void *data, uint32_t events)
+{
+    struct supervisor *s = data;
+    (void)events;
+    char *place = mountpoint_locate(s->session.device, s->start->mountpoint);
+    if (!place && s->state != STATE_STOPPING)
+        supervisor_stop(s, true, "unmounted");
+    free(place);
+}
+
+static int watch_mounts(struct supervisor *s)
+{
+    s->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    s->mounts_watch = s->mounts_fd >= 0 ? loop_watch(s->loop, s->mounts_fd, EPOLLPRI, mounts_changed, s) : NULL;
+    return s->mounts_watch ? 0 : -errno;
+}
+
 static void guest_files_gone(void *data, const char *why)
 {
     struct supervisor *s = data;
@@ -594,6 +613,9 @@ static int bring_up(struct supervisor *s, struct err *err)
     rc = rc ? rc : make_mount(s, err);
     if (rc == 0) {
         s->session.device = mountpoint_device(s->start->mountpoint);
+        rc = watch_mounts(s) < 0 ? err_errno(err, errno, "mount: %s", s->start->mountpoint) : 0;
+    }
+    if (rc == 0) {
         supervisor_log(s, "sandbox %s: image %s on %s", s->session.id, s->session.image, s->session.mountpoint);
         set_state(s, STATE_STARTING);
         rc = start_machine(s, err);
@@ -625,6 +647,7 @@ static void take_down(struct supervisor *s)
     watch_del(s->console_watch);
     watch_del(s->vmm_log_watch);
     watch_del(s->signal_watch);
+    watch_del(s->mounts_watch);
     watch_del(s->waiter_watch);
     if (s->start->made_mountpoint)
         rmdir(s->start->mountpoint);
@@ -637,7 +660,7 @@ static void take_down(struct supervisor *s)
 int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *ready, void *data, struct err *err)
 {
     struct supervisor s = {.start = start, .ready = ready, .ready_data = data, .started_ms = loop_now_ms(),
-                           .signal_fd = -1, .console_fd = -1, .vmm_log_fd = -1};
+                           .signal_fd = -1, .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = -1};
     struct store_work work = {.lock = -1};
     s.backend = vmm_backend_find(start->options->vmm, err);
     s.loop = loop_new();

@@ -38,7 +38,8 @@ struct supervisor {
     struct vmm *vm;
     struct agent_link *link;
     int console_fd, vmm_log_fd; /* our ends */
-    struct watch *console_watch, *vmm_log_watch, *signal_watch, *waiter_watch;
+    struct watch *console_watch, *vmm_log_watch, *signal_watch, *mounts_watch, *waiter_watch;
+    int mounts_fd;
     int signal_fd;
     struct timer *linger_timer, *stop_timer, *gone_timer, *notices_timer;
     char *guest_kernel;

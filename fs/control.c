@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/printable.h"
+
 static struct control_node *node_new(struct control *control, const char *name, mode_t mode,
                                      const struct control_ops *ops, void *object)
 {
@@ -222,16 +224,19 @@ void control_handle_set_state(struct control_handle *handle, void *state)
     handle->state = state;
 }
 
-void control_handle_set_text(struct control_handle *handle, const char *text, size_t len)
+void control_answer_set(struct control_answer *answer, const char *text, size_t len)
 {
-    char *copy = malloc(len ? len : 1);
-    if (!copy)
+    free(answer->text);
+    *answer = (struct control_answer){.text = malloc(len ? len : 1)};
+    if (!answer->text)
         return;
-    memcpy(copy, text, len);
-    free(handle->text);
-    handle->text = copy;
-    handle->text_len = len;
-    handle->text_is_answer = true;
+    memcpy(answer->text, text, len);
+    answer->len = len;
+}
+
+void control_handle_set_answer(struct control_handle *handle, const char *text, size_t len)
+{
+    control_answer_set(&handle->answer, text, len);
 }
 
 struct control_handle *control_request_handle(const struct control_request *request)
@@ -239,12 +244,21 @@ struct control_handle *control_request_handle(const struct control_request *requ
     return request->handle;
 }
 
+bool control_request_continues(const struct control_request *request)
+{
+    return request->continues;
+}
+
 const char *control_last_error(const struct control *control)
 {
     return control->error;
 }
 
-void control_set_error(struct control *control, const char *sentence)
+void control_set_error(struct control *control, const char *fmt, ...)
 {
-    snprintf(control->error, sizeof control->error, "%s", sentence);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(control->error, sizeof control->error, fmt, ap);
+    va_end(ap);
+    printable(control->error, strlen(control->error));
 }

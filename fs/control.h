@@ -92,8 +92,8 @@ struct control_node *control_handle_node(const struct control_handle *handle);
 int control_handle_flags(const struct control_handle *handle); /* O_* of the open */
 void *control_handle_state(const struct control_handle *handle);
 void control_handle_set_state(struct control_handle *handle, void *state);
-/* Replaces what the next reads on this descriptor return (copied); used to answer on an O_RDWR descriptor. */
-void control_handle_set_text(struct control_handle *handle, const char *text, size_t len);
+/* What reads on this descriptor return from now on (copied), once and whatever their offset, then end of file. */
+void control_handle_set_answer(struct control_handle *handle, const char *text, size_t len);
 /* Something became readable or writable on this handle: wakes poll. */
 void control_notify(struct control_handle *handle);
 
@@ -108,11 +108,13 @@ void control_reply_error(struct control_request *request, int code, const char *
     __attribute__((format(printf, 3, 4)));
 /* As control_reply_error, but the descriptor keeps what its next read returns. */
 void control_reply_code(struct control_request *request, int code, const char *sentence);
+/* No descriptor of this open file has been closed since the write before: the same program goes on with the same call. */
+bool control_request_continues(const struct control_request *request);
 /* The handle a request came in on (NULL once that handle was closed). */
 struct control_handle *control_request_handle(const struct control_request *request);
 
-/* The last failure: one sentence without newline, "" at first. */
+/* The last failure: one sentence without newline, "" at first. What a terminal might obey is replaced. */
 const char *control_last_error(const struct control *control);
-void control_set_error(struct control *control, const char *sentence);
+void control_set_error(struct control *control, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/control_internal.h"
+#include "src/printable.h"
 
 static struct control *control_of(fuse_req_t req)
 {
@@ -22,6 +23,20 @@ static struct control *control_of(fuse_req_t req)
 static struct control_handle *handle_of(struct fuse_file_info *fi)
 {
     return (struct control_handle *)(uintptr_t)fi->fh;
+}
+
+/* Refuses a request that has no struct control_request. */
+static void refuse(fuse_req_t req, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void refuse(fuse_req_t req, int code, const char *fmt, ...)
+{
+    char sentence[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(sentence, sizeof sentence, fmt, ap);
+    va_end(ap);
+    control_set_error(control_of(req), "%s", sentence);
+    fuse_reply_err(req, code);
 }
 
 /* malloc'd, or NULL. */
@@ -110,6 +125,15 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_DONT_MASK);
 }
 
+static void reply_entry(fuse_req_t req, struct control_node *node)
+{
+    struct fuse_entry_param entry;
+    fill_entry(node, &entry);
+    /* A caller that was killed meanwhile has taken no reference. */
+    if (fuse_reply_entry(req, &entry) == 0 && !node->foreign_id)
+        node->lookups++;
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct control_node *dir = control_node_by_id(control_of(req), parent);
@@ -118,11 +142,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_err(req, ENOENT);
         return;
     }
-    struct fuse_entry_param entry;
-    fill_entry(node, &entry);
-    if (!node->foreign_id)
-        node->lookups++;
-    fuse_reply_entry(req, &entry);
+    reply_entry(req, node);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -177,65 +197,73 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
     (void)mode;
     struct control_node *dir = control_node_by_id(control_of(req), parent);
-    int code = !dir || !dir->in_tree ? ESTALE : control_child(dir, name) ? EEXIST : !dir->ops->mkdir ? EPERM : 0;
-    if (!code)
-        code = dir->ops->mkdir(dir->object, name);
-    struct control_node *node = code ? NULL : control_child(dir, name);
-    if (!node) {
-        fuse_reply_err(req, code ? code : EIO);
-        return;
+    if (!dir || !dir->in_tree) {
+        fuse_reply_err(req, ESTALE);
+    } else if (control_child(dir, name)) {
+        refuse(req, EEXIST, "mkdir: %.80s: there is one already", name);
+    } else if (!dir->ops->mkdir) {
+        refuse(req, EPERM, "mkdir: %.80s: no directories can be made here", name);
+    } else {
+        int code = dir->ops->mkdir(dir->object, name);
+        struct control_node *node = code ? NULL : control_child(dir, name);
+        if (node)
+            reply_entry(req, node);
+        else
+            fuse_reply_err(req, code ? code : EIO);
     }
-    struct fuse_entry_param entry;
-    fill_entry(node, &entry);
-    node->lookups++;
-    fuse_reply_entry(req, &entry);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct control_node *dir = control_node_by_id(control_of(req), parent);
     struct control_node *node = dir ? control_child(dir, name) : NULL;
-    int code = !node ? ENOENT : !S_ISDIR(node->mode) ? ENOTDIR : !node->ops->rmdir ? EPERM : 0;
-    if (!code)
-        code = node->ops->rmdir(node->object);
-    fuse_reply_err(req, code);
+    if (!node)
+        fuse_reply_err(req, ENOENT);
+    else if (!S_ISDIR(node->mode))
+        fuse_reply_err(req, ENOTDIR);
+    else if (!node->ops->rmdir)
+        refuse(req, EPERM, "rmdir: %.80s: is part of the sandbox", name);
+    else
+        fuse_reply_err(req, node->ops->rmdir(node->object));
 }
+
+#define NO_FILES "%s: %.80s: control files are not made, removed or renamed; mkdir and rmdir in jobs/ are"
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
-    (void)parent, (void)name, (void)mode, (void)fi;
-    fuse_reply_err(req, EPERM);
+    (void)parent, (void)mode, (void)fi;
+    refuse(req, EPERM, NO_FILES, "create", name);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-    (void)parent, (void)name, (void)mode, (void)rdev;
-    fuse_reply_err(req, EPERM);
+    (void)parent, (void)mode, (void)rdev;
+    refuse(req, EPERM, NO_FILES, "create", name);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    (void)parent, (void)name;
-    fuse_reply_err(req, EPERM);
+    (void)parent;
+    refuse(req, EPERM, NO_FILES, "remove", name);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-    (void)target, (void)parent, (void)name;
-    fuse_reply_err(req, EPERM);
+    (void)target, (void)parent;
+    refuse(req, EPERM, NO_FILES, "create", name);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
                       unsigned flags)
 {
-    (void)parent, (void)name, (void)newparent, (void)newname, (void)flags;
-    fuse_reply_err(req, EPERM);
+    (void)parent, (void)newparent, (void)newname, (void)flags;
+    refuse(req, EPERM, NO_FILES, "rename", name);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
 {
-    (void)ino, (void)newparent, (void)newname;
-    fuse_reply_err(req, EPERM);
+    (void)ino, (void)newparent;
+    refuse(req, EPERM, NO_FILES, "link", newname);
 }
 
 static int open_node(struct control_node *node, int flags, struct control_handle **out)
@@ -246,12 +274,14 @@ static int open_node(struct control_node *node, int flags, struct control_handle
     handle->node = node;
     handle->flags = flags;
     int code = node->ops->open ? node->ops->open(handle) : 0;
-    if (!code && node->ops->render && (flags & O_ACCMODE) != O_WRONLY && !handle->text) {
+    if (!code && node->ops->render && (flags & O_ACCMODE) != O_WRONLY) {
         handle->text = render(node, &handle->text_len);
         code = handle->text ? 0 : ENOMEM;
+        if (code && node->ops->release)
+            node->ops->release(handle);
     }
     if (code) {
-        free(handle->text);
+        free(handle->answer.text);
         free(handle);
         return code;
     }
@@ -321,19 +351,10 @@ void control_reply_written(struct control_request *request, size_t len)
     request_free(request);
 }
 
-static void make_printable(char *sentence)
-{
-    for (char *c = sentence; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-}
-
 void control_reply_code(struct control_request *request, int code, const char *sentence)
 {
-    if (code != EINTR) {
-        control_set_error(request->control, sentence);
-        make_printable(request->control->error);
-    }
+    if (code != EINTR)
+        control_set_error(request->control, "%s", sentence);
     fuse_reply_err(request->fuse, code);
     request_free(request);
 }
@@ -346,12 +367,12 @@ void control_reply_error(struct control_request *request, int code, const char *
     vsnprintf(sentence, sizeof sentence - 1, fmt, ap);
     va_end(ap);
     struct control_handle *handle = request->handle;
-    if (handle && (handle->flags & O_ACCMODE) == O_RDWR) {
-        char line[sizeof sentence + 1];
-        int len = snprintf(line, sizeof line, "%s\n", sentence);
-        make_printable(line);
-        line[len - 1] = '\n';
-        control_handle_set_text(handle, line, (size_t)len);
+    if (handle && request->writes && (handle->flags & O_ACCMODE) == O_RDWR) {
+        size_t len = strlen(sentence);
+        printable(sentence, len);
+        sentence[len] = '\n';
+        control_answer_set(&handle->failure, sentence, len + 1);
+        sentence[len] = '\0';
     }
     control_reply_code(request, code, sentence);
 }
@@ -376,21 +397,42 @@ void control_request_on_interrupt(struct control_request *request, void (*fn)(st
         fuse_req_interrupt_func(request->fuse, interrupted, request);
 }
 
+static void read_answer(fuse_req_t req, struct control_answer *answer, size_t size)
+{
+    size_t len = answer->len - answer->taken < size ? answer->len - answer->taken : size;
+    answer->taken += len;
+    fuse_reply_buf(req, answer->text + answer->taken - len, len);
+}
+
 static void read_text(fuse_req_t req, struct control_handle *handle, size_t size, off_t offset)
 {
-    size_t from = handle->text_is_answer ? handle->text_taken : (size_t)offset;
-    if (from > handle->text_len)
-        from = handle->text_len;
+    if (handle->text_is_stale && offset == 0) {
+        free(handle->text);
+        handle->text_len = 0;
+        handle->text = render(handle->node, &handle->text_len);
+        handle->text_is_stale = false;
+    }
+    size_t from = (uint64_t)offset < handle->text_len ? (size_t)offset : handle->text_len;
     size_t len = handle->text_len - from < size ? handle->text_len - from : size;
-    handle->text_taken = from + len;
     fuse_reply_buf(req, handle->text ? handle->text + from : NULL, len);
+}
+
+/* O_NONBLOCK can be switched on an open descriptor; each request says how it stands. */
+static void take_flags(struct control_handle *handle, const struct fuse_file_info *fi)
+{
+    handle->flags = (handle->flags & ~O_NONBLOCK) | (fi->flags & O_NONBLOCK);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
     (void)ino;
     struct control_handle *handle = handle_of(fi);
-    if (handle->text_is_answer || !handle->node->ops->read) {
+    take_flags(handle, fi);
+    if (handle->failure.text || handle->answer.text) {
+        read_answer(req, handle->failure.text ? &handle->failure : &handle->answer, size);
+        return;
+    }
+    if (!handle->node->ops->read) {
         read_text(req, handle, size, offset);
         return;
     }
@@ -401,13 +443,29 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
         handle->node->ops->read(handle, size, offset, request);
 }
 
+/* A write leaves behind what was said about the one before. */
+static struct control_request *write_request_new(fuse_req_t req, struct control_handle *handle)
+{
+    struct control_request *request = request_new(req, handle);
+    free(handle->failure.text);
+    handle->failure = (struct control_answer){0};
+    handle->text_is_stale = handle->text != NULL;
+    if (request) {
+        request->writes = true;
+        request->continues = !handle->flushed;
+    }
+    handle->flushed = false;
+    return request;
+}
+
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
                      struct fuse_file_info *fi)
 {
     (void)ino;
     struct control_handle *handle = handle_of(fi);
     const struct control_ops *ops = handle->node->ops;
-    struct control_request *request = request_new(req, handle);
+    take_flags(handle, fi);
+    struct control_request *request = write_request_new(req, handle);
     size_t max = ops->max_write ? ops->max_write : CONTROL_DEFAULT_MAX_WRITE;
     const char *name = handle->node->name;
     if (!request)
@@ -436,6 +494,8 @@ void control_handle_close(struct control_handle *handle)
     if (handle->next)
         handle->next->link = handle->link;
     free(handle->text);
+    free(handle->answer.text);
+    free(handle->failure.text);
     free(handle);
     node->handles--;
     struct control *control = node->control;
@@ -453,7 +513,8 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 /* Closing says nothing (it arrives before the data of `echo x > f`, and once for each duplicated descriptor). */
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    (void)ino, (void)fi;
+    (void)ino;
+    handle_of(fi)->flushed = true;
     fuse_reply_err(req, 0);
 }
 
@@ -473,7 +534,8 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, s
         handle->poll = ph;
     }
     unsigned ready = POLLIN | POLLOUT;
-    if (handle->node->ops->poll && !handle->text_is_answer)
+    take_flags(handle, fi);
+    if (handle->node->ops->poll && !handle->failure.text)
         ready = handle->node->ops->poll(handle);
     fuse_reply_poll(req, ready);
 }
@@ -492,6 +554,16 @@ struct listing {
     struct control_node **nodes;
     size_t count;
 };
+
+static void listing_free(struct listing *listing)
+{
+    for (size_t i = 0; i < listing->count; i++) {
+        listing->nodes[i]->handles--;
+        control_node_maybe_free(listing->nodes[i]);
+    }
+    free(listing->nodes);
+    free(listing);
+}
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -512,19 +584,14 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         listing->nodes[listing->count++] = child;
     }
     fi->fh = (uintptr_t)listing;
-    fuse_reply_open(req, fi);
+    if (fuse_reply_open(req, fi) < 0)
+        listing_free(listing);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
-    struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
-    for (size_t i = 0; i < listing->count; i++) {
-        listing->nodes[i]->handles--;
-        control_node_maybe_free(listing->nodes[i]);
-    }
-    free(listing->nodes);
-    free(listing);
+    listing_free((struct listing *)(uintptr_t)fi->fh);
     fuse_reply_err(req, 0);
 }
 

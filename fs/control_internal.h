@@ -48,10 +48,17 @@ struct control_handle {
     struct control_handle *next, **link; /* in control->handles */
     struct control_node *node;
     int flags;
+    bool flushed; /* since the last write */
     void *state;
-    char *text; /* rendered at open, or an answer to a write */
-    size_t text_len, text_taken;
-    bool text_is_answer; /* served front to back, whatever the offset, then end of file */
+    char *text; /* rendered at open, or set by the file's own code */
+    size_t text_len;
+    bool text_is_stale; /* something was written since: to be rendered anew by a read from the beginning */
+    /* Served front to back, whatever the offset, then end of file: text of the file's own (clone's name of its job), or,
+     * before anything else and until the next write, why a write failed. */
+    struct control_answer {
+        char *text;
+        size_t len, taken;
+    } answer, failure;
     struct fuse_pollhandle *poll;
 };
 
@@ -60,10 +67,12 @@ struct control_request {
     struct fuse_req *fuse;
     struct control_handle *handle;
     struct control_request *next, **link; /* in control->requests */
+    bool writes, continues;
     void (*on_interrupt)(struct control_request *, void *data);
     void *on_interrupt_data;
 };
 
+void control_answer_set(struct control_answer *answer, const char *text, size_t len);
 struct control_node *control_node_by_id(struct control *control, uint64_t id);
 struct control_node *control_child(const struct control_node *dir, const char *name);
 void control_node_maybe_free(struct control_node *node);

@@ -9,8 +9,9 @@
 #include <time.h>
 
 #include "src/channel.h"
+#include "src/printable.h"
 
-enum { JSON_DEPTH = 8, ENTROPY_BYTES = 32 };
+enum { JSON_DEPTH = 8, ENTROPY_BYTES = 32, LOG_LINE_MAX = 1024, PING_MAX = 4096 };
 
 struct agent_link {
     struct channel *channel;
@@ -103,13 +104,19 @@ static void handle_hello(struct agent_link *link, const uint8_t *payload, size_t
 
 static void handle_log(struct agent_link *link, const uint8_t *payload, size_t len)
 {
-    char line[1025];
-    if (len >= sizeof line)
-        len = sizeof line - 1;
-    for (size_t i = 0; i < len; i++)
-        line[i] = payload[i] < ' ' || payload[i] == 0x7f ? '?' : (char)payload[i];
-    line[len] = '\0';
+    char line[LOG_LINE_MAX + 1];
+    printable_copy(line, sizeof line, payload, len);
     link->ops->log_line(link->data, line);
+}
+
+/* A guest that asks and does not read the answers gets no more of them. */
+static int handle_ping(struct agent_link *link, uint32_t id, const uint8_t *payload, size_t len)
+{
+    if (len > PING_MAX)
+        return -EPROTO;
+    if (channel_queued(link->channel) <= CHANNEL_LOW_WATER)
+        agent_link_send(link, CTL_PONG, 0, id, payload, len);
+    return 0;
 }
 
 static void handle_ready(struct agent_link *link, const uint8_t *payload, size_t len)
@@ -122,15 +129,43 @@ static void handle_ready(struct agent_link *link, const uint8_t *payload, size_t
     json_object_put(object);
 }
 
-static void handle_notices(struct agent_link *link, const uint8_t *payload, size_t len)
+static int handle_notices(struct agent_link *link, const uint8_t *payload, size_t len)
 {
     uint64_t count;
-    if (len != sizeof count) {
-        close_link(link, "the guest agent sent an impossible frame (notices)");
-        return;
-    }
+    if (len != sizeof count)
+        return -EPROTO;
     memcpy(&count, payload, sizeof count);
     link->ops->notices(link->data, count);
+    return 0;
+}
+
+/* 0, or -EPROTO for what no agent sends. */
+static int dispatch(struct agent_link *link, const struct ctl_header *header, const uint8_t *payload, size_t len)
+{
+    switch (header->type) {
+    case CTL_HELLO:
+        handle_hello(link, payload, len);
+        return 0;
+    case CTL_READY:
+        handle_ready(link, payload, len);
+        return 0;
+    case CTL_NOTICES:
+        return handle_notices(link, payload, len);
+    case CTL_LOG:
+        handle_log(link, payload, len);
+        return 0;
+    case CTL_GOODBYE:
+        link->ops->goodbye(link->data);
+        return 0;
+    case CTL_PING:
+        return handle_ping(link, header->id, payload, len);
+    case CTL_PONG:
+        return 0;
+    default:
+        if (header->type < CTL_JOB_START || header->type > CTL_JOB_CLOSE)
+            return -EPROTO;
+        return link->ops->job_frame(link->data, header, payload, len);
+    }
 }
 
 static void handle_frame(void *data, uint8_t *msg, size_t len)
@@ -138,42 +173,15 @@ static void handle_frame(void *data, uint8_t *msg, size_t len)
     struct agent_link *link = data;
     struct ctl_header header;
     memcpy(&header, msg, sizeof header);
-    const uint8_t *payload = msg + sizeof header;
-    len -= sizeof header;
     if (link->closed)
         return;
     if (!link->greeted && header.type != CTL_HELLO) {
         close_link(link, "the guest agent did not greet first");
-        return;
-    }
-    switch (header.type) {
-    case CTL_HELLO:
-        handle_hello(link, payload, len);
-        break;
-    case CTL_READY:
-        handle_ready(link, payload, len);
-        break;
-    case CTL_NOTICES:
-        handle_notices(link, payload, len);
-        break;
-    case CTL_LOG:
-        handle_log(link, payload, len);
-        break;
-    case CTL_GOODBYE:
-        link->ops->goodbye(link->data);
-        break;
-    case CTL_PING:
-        agent_link_send(link, CTL_PONG, 0, header.id, payload, len);
-        break;
-    case CTL_PONG:
-        break;
-    default:
-        if (header.type < CTL_JOB_START || header.type > CTL_JOB_CLOSE ||
-            link->ops->job_frame(link->data, &header, payload, len) < 0) {
-            char why[96];
-            snprintf(why, sizeof why, "the guest agent sent an impossible frame (type %u, %zu bytes)", header.type, len);
-            close_link(link, why);
-        }
+    } else if (dispatch(link, &header, msg + sizeof header, len - sizeof header) < 0) {
+        char why[96];
+        snprintf(why, sizeof why, "the guest agent sent an impossible frame (type %u, %zu bytes)", header.type,
+                 len - sizeof header);
+        close_link(link, why);
     }
 }
 

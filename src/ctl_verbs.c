@@ -40,7 +40,8 @@ static const struct ctl_verb *find(const struct ctl_verb *verbs, const char *nam
     return NULL;
 }
 
-static int parse_line(const struct ctl_verb *verbs, const char *text, size_t len, struct line *out, struct err *err)
+static int parse_line(const struct ctl_verb *verbs, void *object, const char *text, size_t len, struct line *out,
+                      struct err *err)
 {
     int rc = shquote_split(text, len, &out->words, &out->count);
     if (rc < 0)
@@ -53,11 +54,11 @@ static int parse_line(const struct ctl_verb *verbs, const char *text, size_t len
     size_t arguments = out->count - 1;
     if (arguments < out->verb->min || arguments > out->verb->max)
         return -err_set(err, EINVAL, "ctl: usage: %s %s", out->verb->name, out->verb->arguments);
-    return 0;
+    return out->verb->check ? out->verb->check(object, out->words, out->count, err) : 0;
 }
 
-static int parse_lines(const struct ctl_verb *verbs, const char *data, size_t len, struct line *lines, size_t *count,
-                       struct err *err)
+static int parse_lines(const struct ctl_verb *verbs, void *object, const char *data, size_t len, struct line *lines,
+                       size_t *count, struct err *err)
 {
     size_t at = 0;
     while (at < len) {
@@ -65,7 +66,7 @@ static int parse_lines(const struct ctl_verb *verbs, const char *data, size_t le
         size_t end = newline ? (size_t)(newline - data) : len;
         if (*count == MAX_LINES)
             return -err_set(err, EMSGSIZE, "ctl: more than %d lines in one write", MAX_LINES);
-        int code = parse_line(verbs, data + at, end - at, &lines[*count], err);
+        int code = parse_line(verbs, object, data + at, end - at, &lines[*count], err);
         if (lines[*count].words)
             (*count)++;
         if (code)
@@ -84,7 +85,7 @@ void ctl_verbs_run(const struct ctl_verb *verbs, void *object, const char *data,
     struct line lines[MAX_LINES] = {{0}};
     size_t count = 0;
     struct err err = {0};
-    int code = parse_lines(verbs, data, len, lines, &count, &err);
+    int code = parse_lines(verbs, object, data, len, lines, &count, &err);
     bool parked = false;
     for (size_t i = 0; i < count && !code; i++) {
         const struct line *line = &lines[i];

@@ -13,6 +13,9 @@ struct reader {
     struct control_request *parked;
     size_t parked_size;
     uint64_t position;
+    char note[160]; /* about what it has missed, and how far it has read that */
+    size_t note_len, note_at;
+    bool in_line; /* the last byte it got was no newline */
 };
 
 struct follow {
@@ -67,16 +70,35 @@ static uint64_t catch_up(const struct follow *f, struct reader *r)
     return r->position - before;
 }
 
-static bool serve(struct follow *f, struct reader *r, size_t size, struct control_request *request)
+static void note_missed(const struct follow *f, struct reader *r, uint64_t missed)
 {
-    char line[160];
-    uint64_t missed = catch_up(f, r);
-    if (missed) {
+    size_t head = 0;
+    if (r->in_line)
+        r->note[head++] = '\n';
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        int n = snprintf(line, sizeof line, f->lost, (unsigned long long)missed);
+    int n = snprintf(r->note + head, sizeof r->note - head, f->lost, (unsigned long long)missed);
 #pragma GCC diagnostic pop
-        control_reply_data(request, line, (size_t)n < size ? (size_t)n : size);
+    r->note_len = head + (size_t)n;
+    r->note_at = 0;
+    r->in_line = false;
+}
+
+static void serve_note(struct reader *r, size_t size, struct control_request *request)
+{
+    const char *from = r->note + r->note_at;
+    size_t len = r->note_len - r->note_at < size ? r->note_len - r->note_at : size;
+    r->note_at += len;
+    control_reply_data(request, from, len);
+}
+
+static bool serve(struct follow *f, struct reader *r, size_t size, struct control_request *request)
+{
+    uint64_t missed = r->note_at == r->note_len ? catch_up(f, r) : 0;
+    if (missed)
+        note_missed(f, r, missed);
+    if (r->note_at < r->note_len) {
+        serve_note(r, size, request);
         return true;
     }
     uint64_t have = f->total - r->position;
@@ -90,6 +112,7 @@ static bool serve(struct follow *f, struct reader *r, size_t size, struct contro
     }
     copy_out(f, r->position, copy, len);
     r->position += len;
+    r->in_line = copy[len - 1] != '\n';
     control_reply_data(request, copy, len);
     free(copy);
     return true;
@@ -203,7 +226,8 @@ void follow_read(struct follow *f, struct control_handle *handle, size_t size, s
 unsigned follow_poll(struct follow *f, struct control_handle *handle)
 {
     const struct reader *r = control_handle_state(handle);
+    bool nothing = r && r->position == f->total && r->note_at == r->note_len;
     if (f->ended)
         return POLLIN | POLLHUP;
-    return r && r->position == f->total ? POLLOUT : POLLIN | POLLOUT;
+    return nothing ? POLLOUT : POLLIN | POLLOUT;
 }

@@ -31,12 +31,9 @@ struct job_result {
     char reason[256]; /* of a failed start */
 };
 
-struct job_waiter {
-    struct job_waiter *next;
-    struct control_handle *handle;
-    struct control_request *parked;
-    bool told;
-};
+enum { JOB_RESULT_MAX = 320 }; /* bytes of what job_describe_result writes, at most */
+
+struct job_waiter;
 
 struct job_input {
     struct control_handle *handle; /* the one writer */
@@ -52,6 +49,7 @@ struct job {
     struct job *next;
     unsigned references; /* the table, and each control node */
     uint32_t id;
+    uint32_t start_number; /* counts the jobs that were started; 0: this one was not */
     char *name;
     enum job_state state;
     struct control_node *dir;
@@ -99,7 +97,7 @@ void job_remove(struct job *job);
 void job_unref(struct job *job);
 bool job_over(const struct job *job);
 const char *job_state_name(enum job_state state);
-/* "exit 0", "signal 9", "timeout", "failed 127 reason", "lost"; no newline. */
+/* "exit 0", "signal 9", "timeout", "failed 127 reason", "lost"; no newline; JOB_RESULT_MAX bytes suffice. */
 void job_describe_result(const struct job *job, char *out, size_t size);
 
 /* Signals the process group: 0 or an errno value. */
@@ -110,8 +108,13 @@ int job_winsize(struct job *job, uint16_t rows, uint16_t columns);
 extern const struct control_ops job_stdin_ops;
 void job_input_credit(struct job *job, uint32_t credit);
 void job_input_close(struct job *job);
-/* Answers a parked write with errno value `code`. */
+/* The job has ended: answers a parked write with errno value `code` and wakes a poll. */
 void job_input_fail(struct job *job, int code);
+
+/* job_wait.c: the file wait. */
+extern const struct control_ops job_wait_ops;
+/* The job has ended: answers who waits for that. */
+void job_wait_tell(struct job *job);
 
 /* job_values.c: what to start. */
 extern const struct control_ops job_cmd_ops, job_argv_ops, job_env_ops, job_cwd_ops, job_user_ops, job_timeout_ops,

@@ -22,6 +22,19 @@ static bool valid_name(const char *name)
     return true;
 }
 
+/* job_new with the sentence for `error`. */
+static struct job *new_job(struct jobs *jobs, const char *verb, const char *name)
+{
+    struct job *job = job_new(jobs, name, false);
+    int code = job ? 0 : errno;
+    if (code == ENOSPC)
+        control_set_error(jobs->control, "%s: there are %d jobs already; remove some with rmdir", verb, JOBS_MAX);
+    else if (code)
+        control_set_error(jobs->control, "%s: %s", verb, strerror(code));
+    errno = code;
+    return job;
+}
+
 static int jobs_mkdir(void *object, const char *name)
 {
     struct jobs *jobs = object;
@@ -30,11 +43,7 @@ static int jobs_mkdir(void *object, const char *name)
                                          "not begin with . or -");
         return EINVAL;
     }
-    if (job_new(jobs, name, false))
-        return 0;
-    if (errno == ENOSPC)
-        control_set_error(jobs->control, "mkdir: jobs: there are 1024 jobs already; remove some with rmdir");
-    return errno;
+    return new_job(jobs, "mkdir", name) ? 0 : errno;
 }
 
 static const struct control_ops jobs_dir_ops = {.mkdir = jobs_mkdir};
@@ -43,9 +52,11 @@ static const struct control_ops jobs_dir_ops = {.mkdir = jobs_mkdir};
 static int clone_open(struct control_handle *handle)
 {
     struct jobs *jobs = control_handle_object(handle);
-    if ((control_handle_flags(handle) & O_ACCMODE) != O_RDWR)
+    if ((control_handle_flags(handle) & O_ACCMODE) != O_RDWR) {
+        control_set_error(jobs->control, "clone: makes a job when it is opened for reading and writing, not otherwise");
         return EACCES;
-    struct job *job = job_new(jobs, NULL, false);
+    }
+    struct job *job = new_job(jobs, "clone", NULL);
     if (!job)
         return errno;
     job->on_clone = true;
@@ -53,7 +64,7 @@ static int clone_open(struct control_handle *handle)
     control_handle_set_state(handle, job);
     char line[16];
     int len = snprintf(line, sizeof line, "%s\n", job->name);
-    control_handle_set_text(handle, line, (size_t)len);
+    control_handle_set_answer(handle, line, (size_t)len);
     return 0;
 }
 
@@ -78,13 +89,16 @@ static void clone_write(struct control_handle *handle, const char *data, size_t 
 
 static const struct control_ops clone_ops = {.open = clone_open, .release = clone_release, .write = clone_write};
 
+/* The newest one that was started and is still there. */
 static char *last_readlink(void *object)
 {
     const struct jobs *jobs = object;
+    const struct job *last = NULL;
     char *target = NULL;
-    if (!jobs->last || asprintf(&target, "jobs/%s", jobs->last) < 0)
-        return NULL;
-    return target;
+    for (const struct job *job = jobs->first; job; job = job->next)
+        if (job->start_number > (last ? last->start_number : 0))
+            last = job;
+    return last && asprintf(&target, "jobs/%s", last->name) >= 0 ? target : NULL;
 }
 
 static const struct control_ops last_ops = {.readlink = last_readlink};
@@ -121,6 +135,5 @@ void jobs_free(struct jobs *jobs)
         return;
     while (jobs->first)
         job_remove(jobs->first);
-    free(jobs->last);
     free(jobs);
 }

@@ -29,33 +29,61 @@ static int parse_signal(const char *word)
     long number = strtol(word, &end, 10);
     if (end != word && !*end)
         return number > 0 && number < NSIG ? (int)number : -1;
-    if (strncmp(word, "SIG", 3) == 0)
+    if (strncasecmp(word, "SIG", 3) == 0)
         word += 3;
     for (int s = 1; s < NSIG; s++) {
         const char *name = sigabbrev_np(s);
-        if (name && strcmp(name, word) == 0)
+        if (name && strcasecmp(name, word) == 0)
             return s;
     }
     return -1;
 }
 
+static int check_kill(void *object, char **words, size_t count, struct err *err)
+{
+    const struct job *job = object;
+    if (count > 1 && parse_signal(words[1]) < 0)
+        return -err_set(err, EINVAL, "kill: job %s: no such signal: \"%.60s\"", job->name, words[1]);
+    return 0;
+}
+
 static int verb_kill(void *object, char **words, size_t count, struct err *err)
 {
     struct job *job = object;
-    int signal = count > 1 ? parse_signal(words[1]) : SIGTERM;
-    if (signal < 0)
-        return -err_set(err, EINVAL, "kill: job %s: no such signal: \"%s\"", job->name, words[1]);
-    int code = job_kill(job, signal);
+    int code = job_kill(job, count > 1 ? parse_signal(words[1]) : SIGTERM);
     return code ? -err_errno(err, code, "kill: job %s", job->name) : 0;
+}
+
+static int check_close(void *object, char **words, size_t count, struct err *err)
+{
+    (void)count;
+    const struct job *job = object;
+    if (strcmp(words[1], "stdin") != 0)
+        return -err_set(err, EINVAL, "close: job %s: only stdin can be closed, not \"%.60s\"", job->name, words[1]);
+    return 0;
 }
 
 static int verb_close(void *object, char **words, size_t count, struct err *err)
 {
+    (void)words, (void)count, (void)err;
+    job_input_close(object);
+    return 0;
+}
+
+/* 0 for what is no number of rows or columns. */
+static uint16_t parse_cells(const char *word)
+{
+    size_t digits = strspn(word, "0123456789");
+    return digits && digits <= 4 && !word[digits] ? (uint16_t)atoi(word) : 0;
+}
+
+static int check_winsize(void *object, char **words, size_t count, struct err *err)
+{
     (void)count;
-    struct job *job = object;
-    if (strcmp(words[1], "stdin") != 0)
-        return -err_set(err, EINVAL, "close: job %s: only stdin can be closed, not \"%s\"", job->name, words[1]);
-    job_input_close(job);
+    const struct job *job = object;
+    if (!parse_cells(words[1]) || !parse_cells(words[2]))
+        return -err_set(err, EINVAL, "winsize: job %s: \"%.20s %.20s\" is no ROWS COLUMNS (1 to 9999)", job->name,
+                        words[1], words[2]);
     return 0;
 }
 
@@ -63,19 +91,32 @@ static int verb_winsize(void *object, char **words, size_t count, struct err *er
 {
     (void)count;
     struct job *job = object;
-    char *end_rows, *end_columns;
-    unsigned long rows = strtoul(words[1], &end_rows, 10), columns = strtoul(words[2], &end_columns, 10);
-    if (*end_rows || *end_columns || !rows || !columns || rows > 9999 || columns > 9999)
-        return -err_set(err, EINVAL, "winsize: job %s: \"%s %s\" is no ROWS COLUMNS (1 to 9999)", job->name, words[1],
-                        words[2]);
-    return job_winsize(job, (uint16_t)rows, (uint16_t)columns);
+    int code = job_winsize(job, parse_cells(words[1]), parse_cells(words[2]));
+    return code ? -err_errno(err, code, "winsize: job %s", job->name) : 0;
 }
 
 static const struct ctl_verb job_verbs[] = {
-    {.name = "start", .min = 0, .max = 0, .arguments = "", .summary = "start the job", .run = verb_start},
-    {.name = "kill", .min = 0, .max = 1, .arguments = "[SIGNAL]", .summary = "signal its process group (default TERM)", .run = verb_kill},
-    {.name = "close", .min = 1, .max = 1, .arguments = "stdin", .summary = "end of input for the job", .run = verb_close},
-    {.name = "winsize", .min = 2, .max = 2, .arguments = "ROWS COLUMNS", .summary = "size of its terminal", .run = verb_winsize},
+    {.name = "start", .arguments = "", .summary = "start the job", .run = verb_start},
+    {.name = "kill",
+     .max = 1,
+     .arguments = "[SIGNAL]",
+     .summary = "signal its process group (default TERM)",
+     .check = check_kill,
+     .run = verb_kill},
+    {.name = "close",
+     .min = 1,
+     .max = 1,
+     .arguments = "stdin",
+     .summary = "end of input for the job",
+     .check = check_close,
+     .run = verb_close},
+    {.name = "winsize",
+     .min = 2,
+     .max = 2,
+     .arguments = "ROWS COLUMNS",
+     .summary = "size of its terminal",
+     .check = check_winsize,
+     .run = verb_winsize},
     {.name = NULL},
 };
 
@@ -99,7 +140,7 @@ static void ctl_write(struct control_handle *handle, const char *data, size_t le
 
 static const struct control_ops ctl_ops = {.render = job_ctl_usage, .write = ctl_write, .freed = job_freed};
 
-/* ---- status and wait ---- */
+/* ---- status ---- */
 
 static void render_status(void *object, FILE *out)
 {
@@ -124,71 +165,6 @@ static void render_status(void *object, FILE *out)
 
 static const struct control_ops status_ops = {.render = render_status, .freed = job_freed, .sized = true};
 
-static int wait_open(struct control_handle *handle)
-{
-    struct job *job = control_handle_object(handle);
-    struct job_waiter *w = calloc(1, sizeof *w);
-    if (!w)
-        return ENOMEM;
-    w->handle = handle;
-    w->next = job->waiters;
-    job->waiters = w;
-    control_handle_set_state(handle, w);
-    return 0;
-}
-
-static void wait_release(struct control_handle *handle)
-{
-    struct job *job = control_handle_object(handle);
-    struct job_waiter **at = &job->waiters;
-    while ((*at)->handle != handle)
-        at = &(*at)->next;
-    struct job_waiter *w = *at;
-    *at = w->next;
-    free(w);
-}
-
-static void wait_interrupted(struct control_request *request, void *data)
-{
-    struct job_waiter *w = data;
-    w->parked = NULL;
-    control_reply_error(request, EINTR, "interrupted");
-}
-
-static void wait_read(struct control_handle *handle, size_t size, off_t offset, struct control_request *request)
-{
-    (void)offset;
-    struct job *job = control_handle_object(handle);
-    struct job_waiter *w = control_handle_state(handle);
-    char line[320];
-    if (w->told) {
-        control_reply_data(request, NULL, 0);
-    } else if (job_over(job)) {
-        job_describe_result(job, line, sizeof line - 1);
-        strcat(line, "\n");
-        w->told = true;
-        size_t len = strlen(line);
-        control_reply_data(request, line, len < size ? len : size);
-    } else if (w->parked || (control_handle_flags(handle) & O_NONBLOCK)) {
-        control_reply_error(request, EAGAIN, "wait: job %s has not ended", job->name);
-    } else {
-        w->parked = request;
-        control_request_on_interrupt(request, wait_interrupted, w);
-    }
-}
-
-static unsigned wait_poll(struct control_handle *handle)
-{
-    return job_over(control_handle_object(handle)) ? POLLIN : 0;
-}
-
-static const struct control_ops wait_ops = {.open = wait_open,
-                                            .release = wait_release,
-                                            .read = wait_read,
-                                            .poll = wait_poll,
-                                            .freed = job_freed,
-                                            .stream = true};
-
 /* ---- stdout and stderr ---- */
 
 static struct outstream *stream_of(struct control_handle *handle)
@@ -199,7 +175,12 @@ static struct outstream *stream_of(struct control_handle *handle)
 
 static int output_open(struct control_handle *handle)
 {
-    return outstream_open(stream_of(handle), handle);
+    const struct job *job = control_handle_object(handle);
+    int code = outstream_open(stream_of(handle), handle);
+    if (code == EBUSY)
+        control_set_error(job->jobs->control, "%s: job %s: is being read already, and each byte goes to one reader",
+                          control_node_name(control_handle_node(handle)), job->name);
+    return code;
 }
 
 static void output_release(struct control_handle *handle)
@@ -244,7 +225,7 @@ static const struct {
     {"env", 0600, &job_env_ops},          {"cwd", 0600, &job_cwd_ops},       {"user", 0600, &job_user_ops},
     {"timeout_ms", 0600, &job_timeout_ops}, {"tty", 0600, &job_tty_ops},     {"stdin", 0200, &job_stdin_ops},
     {"stdout", 0400, &output_ops},    {"stderr", 0400, &output_ops}, {"status", 0444, &status_ops},
-    {"wait", 0400, &wait_ops},
+    {"wait", 0400, &job_wait_ops},
 };
 
 static struct control_node *add_referenced(struct control_node *dir, const char *name, mode_t mode,

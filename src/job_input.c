@@ -38,7 +38,8 @@ static void drop_pending(struct job *job)
     job->in.parked = NULL;
 }
 
-void job_input_fail(struct job *job, int code)
+/* What was sent of a parked write counts as written; when that is nothing, `code` is the answer. */
+static void answer_parked(struct job *job, int code)
 {
     struct control_request *parked = job->in.parked;
     size_t sent = job->in.pending_sent;
@@ -49,6 +50,13 @@ void job_input_fail(struct job *job, int code)
         control_reply_written(parked, sent);
     else
         control_reply_error(parked, code, "stdin: job %s: %s", job->name, strerror(code));
+}
+
+void job_input_fail(struct job *job, int code)
+{
+    answer_parked(job, code);
+    if (job->in.handle)
+        control_notify(job->in.handle);
 }
 
 void job_input_credit(struct job *job, uint32_t credit)
@@ -75,6 +83,7 @@ void job_input_close(struct job *job)
     if (job->in.closed)
         return;
     job->in.closed = true;
+    answer_parked(job, EPIPE); /* nothing may follow the end */
     if (can_send(job))
         agent_link_send(job->jobs->link, CTL_JOB_DATA, CTL_STDIN, job->id, NULL, 0);
 }
@@ -82,10 +91,11 @@ void job_input_close(struct job *job)
 static int stdin_open(struct control_handle *handle)
 {
     struct job *job = control_handle_object(handle);
-    if (job->in.handle)
-        return EBUSY;
-    if (job->in.closed)
-        return EPIPE;
+    if (job->in.handle || job->in.closed) {
+        control_set_error(job->jobs->control, job->in.closed ? "stdin: job %s: has been closed"
+                                                             : "stdin: job %s: somebody else has it open", job->name);
+        return job->in.closed ? EPIPE : EBUSY;
+    }
     job->in.handle = handle;
     return 0;
 }
@@ -100,7 +110,7 @@ static void stdin_release(struct control_handle *handle)
 static void stdin_interrupted(struct control_request *request, void *data)
 {
     (void)request;
-    job_input_fail(data, EINTR);
+    answer_parked(data, EINTR);
 }
 
 static void stdin_write(struct control_handle *handle, const char *data, size_t len, off_t offset,

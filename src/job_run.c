@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "src/jobs_internal.h"
+#include "src/loop.h"
 
-enum { RUN_MAX_WRITE = 64 * 1024, READ_PIECE = 128 * 1024 };
+enum { RUN_MAX_WRITE = 64 * 1024, READ_PIECE = 128 * 1024, REPEATED_WITHIN_MS = 100 };
 
 /* What one descriptor of `run` is doing. */
 struct run {
@@ -14,6 +15,8 @@ struct run {
     struct control_request *parked;
     size_t request_len;
     uint64_t read; /* of the job's stdout */
+    off_t offset;  /* of the write that started it */
+    uint64_t failed_ms; /* when that write was answered with an error; 0: it was not */
 };
 
 static int run_open(struct control_handle *handle)
@@ -63,21 +66,38 @@ static int verdict(const struct job *job, char *why, size_t size)
     return r->code ? EREMOTEIO : 0;
 }
 
+static void answer(struct run *run, struct control_request *request)
+{
+    char why[300], sentence[512];
+    int code = verdict(run->job, why, sizeof why);
+    run->failed_ms = code ? loop_now_ms() : 0;
+    snprintf(sentence, sizeof sentence, "run: \"%.160s\": %s", run->job->cmd, why);
+    if (code)
+        control_reply_code(request, code, sentence);
+    else
+        control_reply_written(request, run->request_len);
+}
+
+/* Buffered output that could not be written is written again when the file is closed (Python does so, and keeps quiet about
+ * it), which must not run a failing command twice. */
+static bool is_repeated(struct run *run, const char *data, size_t len, off_t offset, struct control_request *request)
+{
+    bool repeated = run->failed_ms && loop_now_ms() - run->failed_ms < REPEATED_WITHIN_MS && run->offset == offset &&
+                    control_request_continues(request) && strlen(run->job->cmd) == len &&
+                    memcmp(run->job->cmd, data, len) == 0;
+    run->failed_ms = 0;
+    return repeated;
+}
+
 static void run_ended(struct job *job, void *data)
 {
+    (void)job;
     struct run *run = data;
     struct control_request *parked = run->parked;
     if (!parked)
         return;
     run->parked = NULL;
-    char why[300], sentence[512];
-    int code = verdict(job, why, sizeof why);
-    if (!code) {
-        control_reply_written(parked, run->request_len);
-        return;
-    }
-    snprintf(sentence, sizeof sentence, "run: \"%.160s\": %s", job->cmd, why);
-    control_reply_code(parked, code, sentence);
+    answer(run, parked);
 }
 
 static void run_interrupted(struct control_request *request, void *data)
@@ -101,7 +121,6 @@ static struct job *new_run_job(struct jobs *jobs, const char *data, size_t len)
 static void run_write(struct control_handle *handle, const char *data, size_t len, off_t offset,
                       struct control_request *request)
 {
-    (void)offset;
     struct run *run = control_handle_state(handle);
     struct jobs *jobs = control_handle_object(handle);
     size_t line_len = len;
@@ -113,6 +132,11 @@ static void run_write(struct control_handle *handle, const char *data, size_t le
     }
     if (!line_len || memchr(data, 0, line_len)) {
         control_reply_error(request, EINVAL, "run: %s; write a command line", line_len ? "a NUL byte" : "nothing to run");
+        return;
+    }
+    if (is_repeated(run, data, line_len, offset, request)) {
+        answer(run, request);
+        run->failed_ms = 0;
         return;
     }
     struct job *job = new_run_job(jobs, data, line_len);
@@ -129,7 +153,7 @@ static void run_write(struct control_handle *handle, const char *data, size_t le
     }
     forget_job(run);
     job->references++;
-    *run = (struct run){.job = job, .parked = request, .request_len = len};
+    *run = (struct run){.job = job, .parked = request, .request_len = len, .offset = offset};
     job->ended = run_ended;
     job->ended_data = run;
     control_request_on_interrupt(request, run_interrupted, run);

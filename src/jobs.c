@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/printable.h"
 #include "src/shquote.h"
 
 static const char *const state_names[] = {"new", "starting", "running", "exited", "failed", "lost"};
@@ -119,22 +120,6 @@ static void unlist(struct job *job)
     job->jobs->count--;
 }
 
-static void tell_waiters(struct job *job)
-{
-    char line[320];
-    job_describe_result(job, line, sizeof line - 1);
-    strcat(line, "\n");
-    for (struct job_waiter *w = job->waiters; w; w = w->next) {
-        if (w->parked) {
-            struct control_request *parked = w->parked;
-            w->parked = NULL;
-            w->told = true;
-            control_reply_data(parked, line, strlen(line));
-        }
-        control_notify(w->handle);
-    }
-}
-
 static void finish(struct job *job, enum job_state state)
 {
     if (job_over(job))
@@ -145,7 +130,7 @@ static void finish(struct job *job, enum job_state state)
         outstream_end(job->out[1]);
     }
     job_input_fail(job, EPIPE);
-    tell_waiters(job);
+    job_wait_tell(job);
     job->jobs->events->event(job->jobs->events_data, "job-exit", job);
     if (job->ended) {
         void (*ended)(struct job *, void *) = job->ended;
@@ -239,11 +224,7 @@ int job_start(struct job *job, struct err *err)
     job->state = JOB_STARTING;
     if (!job->kept_output && job->in.closed)
         job->in.credit = 0;
-    char *name = strdup(job->name);
-    if (name) {
-        free(jobs->last);
-        jobs->last = name;
-    }
+    job->start_number = ++jobs->last_start;
     jobs->events->event(jobs->events_data, "job-start", job);
     return 0;
 }
@@ -294,7 +275,7 @@ static int64_t member_int(struct json_object *object, const char *name, int64_t 
 static int handle_exit(struct job *job, const uint8_t *payload, size_t len)
 {
     struct json_object *object = agent_link_parse(payload, len), *member;
-    if (!object || job_over(job) || job->state == JOB_NEW) {
+    if (!object || job_over(job)) {
         json_object_put(object);
         return -EPROTO;
     }
@@ -310,10 +291,8 @@ static int handle_exit(struct job *job, const uint8_t *payload, size_t len)
     enum job_state state = JOB_EXITED;
     if (json_object_object_get_ex(object, "failed", &member) && json_object_is_type(member, json_type_string)) {
         state = JOB_FAILED;
-        snprintf(r->reason, sizeof r->reason, "%s", json_object_get_string(member));
-        for (char *c = r->reason; *c; c++)
-            if ((unsigned char)*c < ' ' || *c == 0x7f)
-                *c = '?';
+        printable_copy(r->reason, sizeof r->reason, json_object_get_string(member),
+                       (size_t)json_object_get_string_len(member));
     }
     json_object_put(object);
     finish(job, state);
@@ -370,6 +349,8 @@ int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t
     struct job *job = find(jobs, header->id);
     if (!job) /* removed here while the frame was on its way */
         return header->id <= jobs->last_id ? 0 : -EPROTO;
+    if (job->state == JOB_NEW)
+        return -EPROTO;
     switch (header->type) {
     case CTL_JOB_STARTED:
         return handle_started(job, payload, len);

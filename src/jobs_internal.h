@@ -15,9 +15,8 @@ struct jobs {
     void *events_data;
     struct job *first; /* newest first */
     unsigned count;
-    uint32_t last_id;
+    uint32_t last_id, last_start;
     struct control_node *dir;
-    char *last; /* name of the newest job that was started */
 };
 
 #endif

@@ -4,6 +4,7 @@ COMMON_SOURCES = \
 	src/cleanup.h \
 	src/err.c src/err.h \
 	src/loop.c src/loop.h \
+	src/printable.c src/printable.h \
 	src/proto.h
 
 noinst_LIBRARIES += src/libcommon.a
@@ -39,6 +40,7 @@ src_libsupervisor_a_SOURCES = \
 	src/job_input.c \
 	src/job_run.c \
 	src/job_values.c \
+	src/job_wait.c \
 	src/keeper.c src/keeper.h \
 	src/outstream.c src/outstream.h \
 	src/supervisor.c src/supervisor.h src/supervisor_internal.h \

@@ -11,7 +11,11 @@
 
 #include "src/proto.h"
 
-enum { KEEP_IN_MEMORY = 256 * 1024, MAX_READ = 128 * 1024 };
+enum {
+    KEEP_IN_MEMORY = 256 * 1024,
+    MAX_READ = 128 * 1024,
+    CREDIT_STEP = CTL_STREAM_WINDOW / 4, /* credit is given back in such pieces: a frame for each byte read would do harm */
+};
 #define KEEP_AT_MOST (UINT64_C(1) << 30) /* then the job waits, like one whose output nobody reads */
 
 struct reader {
@@ -27,10 +31,11 @@ struct outstream {
     const char *spool_dir;
     void (*credit)(void *data, uint32_t n);
     void *data;
-    uint8_t *buffer; /* bytes [start, total) of the stream, unless they are in the spool */
-    size_t capacity;
+    uint8_t *ring; /* bytes [start, total) of the stream, each at its number modulo capacity; or in the spool */
+    size_t capacity; /* a power of two */
     uint64_t start, total;
-    uint64_t credited; /* kept streams: total bytes the guest may have sent */
+    uint64_t credited; /* bytes the guest may have sent in all */
+    uint64_t owed;     /* credit to be given back with the next piece */
     int spool_fd;
     struct reader *readers;
 };
@@ -58,7 +63,7 @@ void outstream_free(struct outstream *s)
     }
     if (s->spool_fd >= 0)
         close(s->spool_fd);
-    free(s->buffer);
+    free(s->ring);
     free(s);
 }
 
@@ -94,29 +99,64 @@ static int move_to_spool(struct outstream *s)
         return -errno;
     uint64_t total = s->total;
     s->total = 0;
-    int rc = spool(s, s->buffer, (size_t)total);
+    int rc = spool(s, s->ring, (size_t)total); /* a kept stream begins at 0 and has not gone round */
     s->total = total;
-    free(s->buffer);
-    s->buffer = NULL;
+    free(s->ring);
+    s->ring = NULL;
     s->capacity = 0;
     return rc;
 }
 
+static void copy_out(const struct outstream *s, uint64_t from, uint8_t *out, size_t len)
+{
+    size_t at = (size_t)from & (s->capacity - 1);
+    size_t first = s->capacity - at < len ? s->capacity - at : len;
+    memcpy(out, s->ring + at, first);
+    memcpy(out + first, s->ring, len - first);
+}
+
+static int make_room(struct outstream *s, size_t len)
+{
+    size_t held = (size_t)(s->total - s->start), capacity = s->capacity ? s->capacity : 4096;
+    while (capacity < held + len)
+        capacity *= 2;
+    if (capacity == s->capacity)
+        return 0;
+    struct outstream bigger = {.capacity = capacity, .ring = malloc(capacity)};
+    if (!bigger.ring)
+        return -ENOMEM;
+    for (uint64_t at = s->start; at < s->total;) {
+        size_t to = (size_t)at & (capacity - 1);
+        size_t piece = capacity - to < s->total - at ? capacity - to : (size_t)(s->total - at);
+        copy_out(s, at, bigger.ring + to, piece);
+        at += piece;
+    }
+    free(s->ring);
+    s->ring = bigger.ring;
+    s->capacity = capacity;
+    return 0;
+}
+
 static int store_in_memory(struct outstream *s, const uint8_t *bytes, size_t len)
 {
-    size_t held = (size_t)(s->total - s->start);
-    if (held + len > s->capacity) {
-        size_t capacity = s->capacity ? s->capacity : 4096;
-        while (capacity < held + len)
-            capacity *= 2;
-        uint8_t *grown = realloc(s->buffer, capacity);
-        if (!grown)
-            return -ENOMEM;
-        s->buffer = grown;
-        s->capacity = capacity;
-    }
-    memcpy(s->buffer + held, bytes, len);
+    int rc = make_room(s, len);
+    if (rc < 0)
+        return rc;
+    size_t at = (size_t)s->total & (s->capacity - 1);
+    size_t first = s->capacity - at < len ? s->capacity - at : len;
+    memcpy(s->ring + at, bytes, first);
+    memcpy(s->ring, bytes + first, len - first);
     return 0;
+}
+
+static void give_credit(struct outstream *s, size_t len)
+{
+    s->owed += len;
+    if (s->owed < CREDIT_STEP || (s->keep && s->credited + s->owed > KEEP_AT_MOST))
+        return;
+    s->credited += s->owed;
+    s->credit(s->data, (uint32_t)s->owed);
+    s->owed = 0;
 }
 
 static uint64_t available(const struct outstream *s, const struct reader *r)
@@ -135,15 +175,14 @@ int64_t outstream_copy(struct outstream *s, uint64_t offset, void *out, size_t s
         ssize_t n = pread(s->spool_fd, out, size, (off_t)offset);
         return n < 0 ? -errno : n;
     }
-    memcpy(out, s->buffer + (offset - s->start), size);
+    copy_out(s, offset, out, size);
     return (int64_t)size;
 }
 
 static void consume(struct outstream *s, size_t len)
 {
-    memmove(s->buffer, s->buffer + len, (size_t)(s->total - s->start) - len);
     s->start += len;
-    s->credit(s->data, (uint32_t)len);
+    give_credit(s, len);
 }
 
 /* Answers a read when there is something to answer; false: it has to wait. */
@@ -188,28 +227,18 @@ static void wake_readers(struct outstream *s)
 
 int outstream_append(struct outstream *s, const uint8_t *bytes, size_t len)
 {
-    if (s->ended || len > CTL_STREAM_WINDOW)
+    if (s->ended || len > s->credited - s->total)
         return -EPROTO;
     int rc = 0;
-    if (!s->keep) {
-        if (s->total - s->start + len > CTL_STREAM_WINDOW)
-            return -EPROTO;
-        rc = store_in_memory(s, bytes, len);
-    } else {
-        if (s->total + len > s->credited)
-            return -EPROTO;
-        if (s->spool_fd < 0 && s->total + len > KEEP_IN_MEMORY)
-            rc = move_to_spool(s);
-        if (!rc)
-            rc = s->spool_fd >= 0 ? spool(s, bytes, len) : store_in_memory(s, bytes, len);
-    }
+    if (s->keep && s->spool_fd < 0 && s->total + len > KEEP_IN_MEMORY)
+        rc = move_to_spool(s);
+    if (!rc)
+        rc = s->spool_fd >= 0 ? spool(s, bytes, len) : store_in_memory(s, bytes, len);
     if (rc < 0)
         return rc;
     s->total += len;
-    if (s->keep && s->credited + len <= KEEP_AT_MOST) {
-        s->credited += len;
-        s->credit(s->data, (uint32_t)len);
-    }
+    if (s->keep)
+        give_credit(s, len);
     wake_readers(s);
     return 0;
 }

@@ -2,7 +2,9 @@
 /* Takes requests in, finds what they name, runs them here or in the pool, and sends the replies. */
 #include "fs/server.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,8 +18,11 @@ struct job {
     struct pool_job pool_job; /* first */
     struct call call;
     uint8_t *message;
+    struct fuse_out_header header; /* reply_of finds it before the body */
     uint64_t body[];
 };
+static_assert(offsetof(struct job, body) == offsetof(struct job, header) + sizeof(struct fuse_out_header),
+              "the reply is one piece");
 
 /* Opcodes known to fs/wire and missing here are answered ENOSYS: the peer's kernel then does them itself (ACCESS,
  * locks) or without. */
@@ -88,7 +93,7 @@ struct server *server_new(const struct server_config *config, struct vfs *root, 
     pthread_mutex_init(&server->lock, NULL);
     slots_init(&server->handles, config->max_handles);
     int rc = server_nodes_init(server);
-    server->scratch = rc == 0 ? malloc(server_body_size(server)) : NULL;
+    server->scratch = rc == 0 ? malloc(sizeof(struct fuse_out_header) + server_body_size(server)) : NULL;
     server->pool = server->scratch ? pool_new(config->workers, QUEUE_MAX) : NULL;
     if (!server->pool) {
         server_free(server);
@@ -121,21 +126,24 @@ void server_free(struct server *server)
     free(server);
 }
 
+static struct fuse_out_header *reply_of(const struct call *call)
+{
+    return (struct fuse_out_header *)call->body - 1;
+}
+
 /* `result` as a call_fn returns it. ENOSYS is kept for opcodes that are not served at all, because the peer's kernel
  * never asks again for any node; from a provider it only means this one file. */
 static void reply(struct call *call, int result)
 {
     if (call->request.op && call->request.op->reply == WIRE_REPLY_NONE)
         return;
-    struct fuse_out_header header = {.len = sizeof header, .unique = call->request.header.unique};
-    struct iovec iov[2] = {{&header, sizeof header}, {call->body, 0}};
-    if (result < 0) {
-        header.error = result;
-    } else {
-        iov[1].iov_len = (size_t)result;
-        header.len += (uint32_t)result;
-    }
-    call->server->send(call->server->send_data, iov, result > 0 ? 2 : 1);
+    struct fuse_out_header *header = reply_of(call);
+    *header = (struct fuse_out_header){.len = sizeof *header, .unique = call->request.header.unique};
+    if (result < 0)
+        header->error = result;
+    else
+        header->len += (uint32_t)result;
+    call->server->send(call->server->send_data, header, header->len);
 }
 
 static bool type_matches(enum wire_node wanted, uint32_t type, int *error)
@@ -327,7 +335,7 @@ static void dispatch(struct call *call, const uint8_t *message)
 
 int server_receive(struct server *server, uint8_t *message, size_t len)
 {
-    struct call call = {.server = server, .body = server->scratch};
+    struct call call = {.server = server, .body = server->scratch + 1};
     int rc = wire_decode(message, len, &server->limits, &call.request);
     if (rc == -EPROTO)
         return rc;

@@ -8,15 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 struct server;
 struct vfs;
 struct vfs_node;
 
-/* Sends one whole reply or notification (iov[0] begins with a fuse_out_header). Called from several threads, one whole
- * message each; the callee serialises. */
-typedef void server_send_fn(void *data, const struct iovec *iov, int count);
+/* Sends one whole reply or notification (a fuse_out_header and what it announces, in one piece: a body of 128 KiB would
+ * otherwise be copied behind its header). Called from several threads, one message each; the callee serialises. */
+typedef void server_send_fn(void *data, const void *message, size_t len);
 
 struct server_config {
     uint32_t max_write;   /* and max_read; at most 128 KiB */

@@ -51,7 +51,7 @@ struct server {
     struct node root; /* id 1, never in `nodes` */
     struct slots handles;
 
-    uint64_t *scratch; /* body of the reply to the request being served inline */
+    struct fuse_out_header *scratch; /* the reply to the request being served inline, its body behind it */
 };
 
 /* One request on its way. */
@@ -61,7 +61,7 @@ struct call {
     struct node *node;       /* pinned; NULL where the op has none */
     struct handle *handle;   /* pinned; NULL where the op has none */
     struct node *node2;      /* pinned: the second node of rename, link, copy */
-    void *body;              /* room for the reply's body, aligned to 8, server_body_size() bytes */
+    void *body;              /* room for the reply's body, aligned to 8, server_body_size() bytes; a header's before it */
     bool may_wait;           /* false: answer CALL_WAITS instead of waiting for a disk */
 };
 

@@ -15,7 +15,6 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "fs/hostdir.h"
@@ -50,8 +49,7 @@ struct rootserve {
     pthread_mutex_t notice_lock; /* for draining `changes`, `notices`, and against a change of `server` */
     uint64_t notices;
 
-    pthread_mutex_t tx_lock; /* for tx, and held while a reply is being written */
-    uint8_t *tx;
+    pthread_mutex_t tx_lock; /* held while a message is being written */
 };
 
 /* The root without what is mounted in it. */
@@ -80,17 +78,12 @@ static void write_all(const struct rootserve *r, const uint8_t *data, size_t len
     }
 }
 
-/* One buffer, one writer at a time: the port has no gathering write, so pieces of two replies could be mixed. */
-static void send_reply(void *data, const struct iovec *iov, int count)
+/* One writer at a time: the port takes 32 KiB at a time, so pieces of two messages could be mixed. */
+static void send_message(void *data, const void *message, size_t len)
 {
     struct rootserve *r = data;
-    size_t len = 0;
     pthread_mutex_lock(&r->tx_lock);
-    for (int i = 0; i < count; i++) {
-        memcpy(r->tx + len, iov[i].iov_base, iov[i].iov_len);
-        len += iov[i].iov_len;
-    }
-    write_all(r, r->tx, len);
+    write_all(r, message, len);
     pthread_mutex_unlock(&r->tx_lock);
 }
 
@@ -120,7 +113,7 @@ static int begin_session(struct rootserve *r)
     };
     pthread_mutex_lock(&r->notice_lock);
     server_free(r->server);
-    r->server = server_new(&config, r->vfs, send_reply, r);
+    r->server = server_new(&config, r->vfs, send_message, r);
     pthread_mutex_unlock(&r->notice_lock);
     r->fresh = true;
     return r->server ? 0 : -errno;
@@ -193,9 +186,12 @@ static int receive_buffered(struct rootserve *r)
         if (rc < 0)
             return rc;
     }
-    memmove(r->rx, r->rx + r->rx_start, r->rx_end - r->rx_start);
-    r->rx_end -= r->rx_start;
-    r->rx_start = 0;
+    /* The port gives one page at a time: what has come of a long message is not to be moved for each of them. */
+    if (r->rx_start > 0) {
+        memmove(r->rx, r->rx + r->rx_start, r->rx_end - r->rx_start);
+        r->rx_end -= r->rx_start;
+        r->rx_start = 0;
+    }
     return 0;
 }
 
@@ -271,10 +267,9 @@ static int set_up(struct rootserve *r)
     if (root < 0 || !(r->vfs = hostdir_new(&config)))
         return -errno;
     r->rx = malloc(RX_SIZE);
-    r->tx = malloc(WIRE_FRAME_LIMIT);
     r->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!r->rx || !r->tx || r->stop < 0 || r->epoll < 0)
+    if (!r->rx || r->stop < 0 || r->epoll < 0)
         return -errno;
     int flags = fcntl(r->port, F_GETFL);
     if (flags < 0 || fcntl(r->port, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -302,7 +297,6 @@ static void release(struct rootserve *r)
     server_free(r->server);
     hostdir_free(r->vfs);
     free(r->rx);
-    free(r->tx);
     if (r->stop >= 0)
         close(r->stop);
     if (r->epoll >= 0)

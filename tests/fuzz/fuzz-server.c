@@ -124,17 +124,17 @@ static void remember(uint64_t *known, unsigned *count, uint64_t value)
     known[(*count)++ % KNOWN] = value;
 }
 
-static void take_reply(void *data, const struct iovec *iov, int count)
+static void take_reply(void *data, const void *message, size_t whole)
 {
     struct session *session = data;
     struct fuse_out_header header;
-    fuzz_require(iov[0].iov_len == sizeof header);
-    memcpy(&header, iov[0].iov_base, sizeof header);
-    fuzz_require(header.len == sizeof header + (count > 1 ? iov[1].iov_len : 0));
-    fuzz_require(header.error <= 0 && header.error > -512 && (header.error == 0 || count == 1));
+    fuzz_require(whole >= sizeof header);
+    memcpy(&header, message, sizeof header);
+    size_t len = whole - sizeof header;
+    fuzz_require(header.len == whole);
+    fuzz_require(header.error <= 0 && header.error > -512 && (header.error == 0 || len == 0));
     /* which request it answers does not matter: an entry begins with a node id, an open reply is a handle */
-    size_t len = count > 1 ? iov[1].iov_len : 0;
-    const uint8_t *body = count > 1 ? iov[1].iov_base : NULL;
+    const uint8_t *body = (const uint8_t *)message + sizeof header;
     uint64_t first;
     pthread_mutex_lock(&session->lock);
     if (len == sizeof(struct fuse_open_out)) {

@@ -36,12 +36,11 @@ static void die(const char *what)
     exit(1);
 }
 
-static void send_to_kernel(void *data, const struct iovec *iov, int count)
+static void send_to_kernel(void *data, const void *message, size_t len)
 {
     /* ENOENT: the request was aborted */
-    if (writev(*(int *)data, iov, count) < 0 && errno != ENOENT && errno != ENODEV)
-        fprintf(stderr, "serve-dir: the kernel refused a reply of %zu bytes: %s\n",
-                iov[0].iov_len + (count > 1 ? iov[1].iov_len : 0), strerror(errno));
+    if (write(*(int *)data, message, len) < 0 && errno != ENOENT && errno != ENODEV)
+        fprintf(stderr, "serve-dir: the kernel refused a reply of %zu bytes: %s\n", len, strerror(errno));
 }
 
 static int mount_as_root(const char *mountpoint)

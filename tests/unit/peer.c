@@ -10,17 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void take_reply(void *data, const struct iovec *iov, int count)
+static void take_reply(void *data, const void *message, size_t len)
 {
     struct peer *peer = data;
     pthread_mutex_lock(&peer->lock);
     struct peer_reply *reply = &peer->reply[peer->replies % PEER_REPLIES];
-    memcpy(&reply->header, iov[0].iov_base, sizeof reply->header);
-    reply->len = count > 1 ? iov[1].iov_len : 0;
+    cr_assert_geq(len, sizeof reply->header);
+    memcpy(&reply->header, message, sizeof reply->header);
+    cr_assert_eq(reply->header.len, len);
+    reply->len = len - sizeof reply->header;
     cr_assert_leq(reply->len, PEER_BODY);
-    if (count > 1)
-        memcpy(reply->body, iov[1].iov_base, reply->len);
-    cr_assert_eq(reply->header.len, sizeof reply->header + reply->len);
+    memcpy(reply->body, (const uint8_t *)message + sizeof reply->header, reply->len);
     peer->replies++;
     pthread_cond_broadcast(&peer->replied);
     pthread_mutex_unlock(&peer->lock);

@@ -184,6 +184,20 @@ void *control_front(const struct control *control)
     return control->front;
 }
 
+void control_set_arriving(struct control *control, uint64_t unique, pid_t thread)
+{
+    control->arriving_unique = unique;
+    control->arriving_thread = thread;
+}
+
+pid_t control_caller(const struct control *control, uint64_t unique)
+{
+    for (const struct control_request *request = control->requests; request; request = request->next)
+        if (request->unique == unique)
+            return request->thread;
+    return -1;
+}
+
 const char *control_node_name(const struct control_node *node)
 {
     return node->name;

@@ -72,6 +72,11 @@ const struct fuse_lowlevel_ops *control_fuse_ops(void);
 void control_set_session(struct control *control, void *session, void *front);
 void *control_front(const struct control *control);
 
+/* Before a request is given to libfuse: who makes it. */
+void control_set_arriving(struct control *control, uint64_t unique, pid_t thread);
+/* The thread that made a parked request; -1: there is none of this number. */
+pid_t control_caller(const struct control *control, uint64_t unique);
+
 struct control_node *control_root(struct control *control);
 
 /* Adds a node. `mode` has the file type (S_IFREG, S_IFDIR, S_IFLNK) and permissions. NULL with errno (EEXIST, ENOMEM). */

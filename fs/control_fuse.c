@@ -324,7 +324,8 @@ static struct control_request *request_new(fuse_req_t req, struct control_handle
         return NULL;
     struct control *control = control_of(req);
     *request = (struct control_request){.control = control, .fuse = req, .handle = handle, .next = control->requests,
-                                        .link = &control->requests};
+                                        .link = &control->requests, .unique = control->arriving_unique,
+                                        .thread = control->arriving_thread};
     if (request->next)
         request->next->link = &request->next;
     control->requests = request;

@@ -20,6 +20,8 @@ struct control {
     struct control_node *root;
     struct control_node *nodes[CONTROL_BUCKETS]; /* every node the kernel may name, by id */
     struct control_request *requests;            /* parked ones */
+    uint64_t arriving_unique;                    /* the request that libfuse is working on, and its caller */
+    pid_t arriving_thread;
     struct control_handle *handles;              /* open ones */
     struct fuse_session *session;
     void *front;
@@ -67,6 +69,8 @@ struct control_request {
     struct fuse_req *fuse;
     struct control_handle *handle;
     struct control_request *next, **link; /* in control->requests */
+    uint64_t unique;
+    pid_t thread;
     bool writes, continues;
     void (*on_interrupt)(struct control_request *, void *data);
     void *on_interrupt_data;

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "fs/caller.h"
 #include "fs/notifier.h"
 #include "fs/wire.h"
 #include "src/cleanup.h"
@@ -22,7 +23,7 @@ enum {
     FUSE_MAJOR = 10, FUSE_MINOR = 229, /* Documentation/admin-guide/devices.txt */
     BUFFER = WIRE_IO_LIMIT + 4096, /* the kernel wants room for max_write and a header */
     REQUESTS_PER_TURN = 64,
-    INIT_FLAGS_OFFSET = sizeof(struct fuse_out_header) + 12,
+    LOOK_AGAIN_MS = 200, /* at a caller that goes on waiting with a signal pending */
 };
 
 struct front {
@@ -41,7 +42,17 @@ struct front {
     uint64_t awaited; /* notices; with awaited_done */
     void (*awaited_done)(void *data);
     void *awaited_data;
+    struct woken *woken;
     uint8_t *buffer;
+};
+
+/* A caller that was woken by a signal it need not give up for. The kernel tells of a signal once: it is asked to tell again,
+ * so as to know of the next one. */
+struct woken {
+    struct front *front;
+    struct woken *next;
+    uint64_t unique; /* of the INTERRUPT */
+    struct timer *timer;
 };
 
 struct pump *front_pump(struct front *front)
@@ -183,10 +194,73 @@ static bool crosses_border(const struct wire_op *op, const uint8_t *message, siz
     return pump_serves(other) != pump_serves(nodeid);
 }
 
+static void unlink_woken(struct woken *woken)
+{
+    struct woken **at = &woken->front->woken;
+    while (*at != woken)
+        at = &(*at)->next;
+    *at = woken->next;
+}
+
+static void look_again(void *data)
+{
+    struct woken *woken = data;
+    unlink_woken(woken);
+    refuse(woken->front, woken->unique, -EAGAIN);
+    free(woken);
+}
+
+static bool let_wait(struct front *front, uint64_t unique)
+{
+    struct woken *woken = malloc(sizeof *woken);
+    if (!woken)
+        return false;
+    *woken = (struct woken){.front = front, .next = front->woken, .unique = unique};
+    woken->timer = loop_timer(front->loop, LOOK_AGAIN_MS, look_again, woken);
+    if (!woken->timer) {
+        free(woken);
+        return false;
+    }
+    front->woken = woken;
+    return true;
+}
+
+static void forget_woken(struct front *front)
+{
+    while (front->woken) {
+        struct woken *woken = front->woken;
+        unlink_woken(woken);
+        timer_cancel(woken->timer);
+        free(woken);
+    }
+}
+
+/* Is the caller of this request going to wait for it all the same? Programs use ALRM to limit how long they wait for a
+ * control file, and to show progress while they work on files. */
+static bool goes_on(const struct front *front, uint64_t unique)
+{
+    pid_t caller = pump_caller(front->pump, unique);
+    bool is_control = caller < 0;
+    if (is_control)
+        caller = control_caller(front->control, unique);
+    return caller > 0 && !caller_gives_up(caller, is_control);
+}
+
+static void interrupt(struct front *front, uint8_t *message, size_t len)
+{
+    struct fuse_in_header header;
+    struct fuse_interrupt_in in;
+    memcpy(&header, message, sizeof header);
+    memcpy(&in, message + sizeof header, sizeof in);
+    if (goes_on(front, in.unique) && let_wait(front, header.unique))
+        return;
+    if (!pump_interrupt(front->pump, in.unique) && !front->closing)
+        to_libfuse(front, message, len);
+}
+
 static void dispatch(struct front *front, uint8_t *message, size_t len)
 {
     struct fuse_in_header header;
-    struct fuse_interrupt_in interrupt;
     struct fuse_forget_in forget;
     memcpy(&header, message, sizeof header);
     switch (header.opcode) {
@@ -195,9 +269,7 @@ static void dispatch(struct front *front, uint8_t *message, size_t len)
         to_libfuse(front, message, len);
         break;
     case FUSE_INTERRUPT:
-        memcpy(&interrupt, message + sizeof header, sizeof interrupt);
-        if (!pump_interrupt(front->pump, interrupt.unique) && !front->closing)
-            to_libfuse(front, message, len);
+        interrupt(front, message, len);
         break;
     case FUSE_FORGET:
         memcpy(&forget, message + sizeof header, sizeof forget);
@@ -213,8 +285,10 @@ static void dispatch(struct front *front, uint8_t *message, size_t len)
             refuse(front, header.unique, -EXDEV);
         else if (pump_serves(header.nodeid))
             pump_request(front->pump, message, len);
-        else
+        else {
+            control_set_arriving(front->control, header.unique, (pid_t)header.pid);
             to_libfuse(front, message, len);
+        }
     }
 }
 
@@ -351,6 +425,7 @@ void front_unmount(struct front *front)
     while (!notifier_join(front->notifier))
         answer_some(front);
     front->notifier = NULL;
+    forget_woken(front);
     /* Closes the device and detaches the mount, lazily; a mount that is gone already does not matter. */
     fuse_session_unmount(front->session);
     front->fd = -1;

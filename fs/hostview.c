@@ -154,16 +154,16 @@ static bool is_release(const struct wire_op *op)
 }
 
 int hostview_request(struct hostview *view, const struct wire_op *op, uint8_t *message, size_t len,
-                     struct hostview_nodes *ids)
+                     struct hostview_origin *origin)
 {
     struct fuse_in_header header;
     if (len < sizeof header + op->args)
         return -EINVAL;
     memcpy(&header, message, sizeof header);
     bool this_epoch = to_node(view, header.nodeid) != 0;
-    ids->node = map_id(view, message + offsetof(struct fuse_in_header, nodeid));
-    ids->other = op->node_offset ? map_id(view, message + op->node_offset) : 0;
-    if (!ids->node || (op->node_offset && !ids->other)) {
+    origin->node = map_id(view, message + offsetof(struct fuse_in_header, nodeid));
+    origin->other = op->node_offset ? map_id(view, message + op->node_offset) : 0;
+    if (!origin->node || (op->node_offset && !origin->other)) {
         if (op->opcode == FUSE_FLUSH || (is_release(op) && !this_epoch))
             return 0;
         if (!is_release(op))
@@ -175,6 +175,7 @@ int hostview_request(struct hostview *view, const struct wire_op *op, uint8_t *m
     memcpy(&header, message, sizeof header);
     if (!view->config.raw_owner)
         header.uid = header.gid = 0;
+    origin->caller = (pid_t)header.pid;
     header.pid = 0;
     memcpy(message, &header, sizeof header);
     return check_request(view, op, message, len);
@@ -224,11 +225,11 @@ static int map_entry(struct hostview *view, uint64_t parent, const char *name, s
 }
 
 /* A request's new entry appears in the directory that its header names, for LINK like for all others. */
-static int map_entry_reply(struct hostview *view, const struct wire_op *op, const struct hostview_nodes *ids,
+static int map_entry_reply(struct hostview *view, const struct wire_op *op, const struct hostview_origin *origin,
                            const uint8_t *request, uint8_t *reply)
 {
     const char *name = (const char *)request + sizeof(struct fuse_in_header) + op->args;
-    return map_entry(view, ids->node, name, strlen(name), reply + op->entry_offset);
+    return map_entry(view, origin->node, name, strlen(name), reply + op->entry_offset);
 }
 
 static int map_attr_reply(struct hostview *view, uint8_t *reply)
@@ -249,7 +250,7 @@ static bool is_dot(const char *name, size_t len)
 }
 
 /* Entries that cannot be shown keep their name and lose their node (the kernel then looks them up by itself). */
-static int map_listing(struct hostview *view, const struct hostview_nodes *ids, uint8_t *reply, size_t len)
+static int map_listing(struct hostview *view, const struct hostview_origin *origin, uint8_t *reply, size_t len)
 {
     struct fuse_entry_out plus;
     struct fuse_dirent entry;
@@ -264,7 +265,7 @@ static int map_listing(struct hostview *view, const struct hostview_nodes *ids, 
     at = 0;
     while (wire_direntplus_next(body, body_len, &at, &plus, &entry, &name) > 0) {
         if (plus.nodeid &&
-            (is_dot(name, entry.namelen) || map_entry(view, ids->node, name, entry.namelen, body + before) < 0))
+            (is_dot(name, entry.namelen) || map_entry(view, origin->node, name, entry.namelen, body + before) < 0))
             memset(body + before, 0, sizeof plus);
         before = at;
     }
@@ -283,11 +284,11 @@ static int check_listing(const uint8_t *reply, size_t len)
     return rc < 0 ? -EIO : 0;
 }
 
-static int jail_link(struct hostview *view, const struct hostview_nodes *ids, uint8_t **reply, size_t *len)
+static int jail_link(struct hostview *view, const struct hostview_origin *origin, uint8_t **reply, size_t *len)
 {
     struct fuse_out_header out;
     memcpy(&out, *reply, sizeof out);
-    int n = jail_target((const char *)*reply + sizeof out, *len - sizeof out, nodes_depth(view->nodes, ids->node),
+    int n = jail_target((const char *)*reply + sizeof out, *len - sizeof out, nodes_depth(view->nodes, origin->node),
                         (char *)view->scratch + sizeof out, PATH_MAX - 1);
     if (n < 0)
         return n;
@@ -298,14 +299,14 @@ static int jail_link(struct hostview *view, const struct hostview_nodes *ids, ui
     return 0;
 }
 
-static void follow_rename(struct hostview *view, const struct wire_op *op, const struct hostview_nodes *ids,
+static void follow_rename(struct hostview *view, const struct wire_op *op, const struct hostview_origin *origin,
                           const uint8_t *request)
 {
     struct fuse_rename2_in in = {0};
     memcpy(&in, request + sizeof(struct fuse_in_header), op->args);
     bool exchange = op->opcode == FUSE_RENAME2 && (in.flags & 2 /* RENAME_EXCHANGE */);
     const char *old_name = (const char *)request + sizeof(struct fuse_in_header) + op->args;
-    nodes_renamed(view->nodes, ids->node, old_name, ids->other, old_name + strlen(old_name) + 1, exchange);
+    nodes_renamed(view->nodes, origin->node, old_name, origin->other, old_name + strlen(old_name) + 1, exchange);
 }
 
 /* Tools divide by the block size. */
@@ -329,7 +330,7 @@ static void map_error(uint8_t *reply)
     memcpy(reply, &out, sizeof out);
 }
 
-int hostview_reply(struct hostview *view, const struct wire_op *op, const struct hostview_nodes *ids,
+int hostview_reply(struct hostview *view, const struct wire_op *op, const struct hostview_origin *origin,
                    const uint8_t *request, uint8_t **reply, size_t *len)
 {
     struct fuse_out_header out;
@@ -343,20 +344,20 @@ int hostview_reply(struct hostview *view, const struct wire_op *op, const struct
     case FUSE_SETATTR:
         return map_attr_reply(view, *reply);
     case FUSE_READDIRPLUS:
-        return map_listing(view, ids, *reply, *len);
+        return map_listing(view, origin, *reply, *len);
     case FUSE_READDIR:
         return check_listing(*reply, *len);
     case FUSE_READLINK:
-        return jail_link(view, ids, reply, len);
+        return jail_link(view, origin, reply, len);
     case FUSE_STATFS:
         map_statfs(*reply);
         return 0;
     case FUSE_RENAME:
     case FUSE_RENAME2:
-        follow_rename(view, op, ids, request);
+        follow_rename(view, op, origin, request);
         return 0;
     default:
-        return op->entry_offset ? map_entry_reply(view, op, ids, request, *reply) : 0;
+        return op->entry_offset ? map_entry_reply(view, op, origin, request, *reply) : 0;
     }
 }
 

@@ -26,9 +26,11 @@ struct hostview_config {
 enum { HOSTVIEW_EPOCH_SHIFT = 48 };
 #define HOSTVIEW_NODE_MASK ((UINT64_C(1) << HOSTVIEW_EPOCH_SHIFT) - 1)
 
-/* The nodes a request is about, as the host knows them: needed again for its reply. */
-struct hostview_nodes {
-    uint64_t node, other; /* 0: none */
+/* What the guest does not learn of a request: its nodes as the host knows them, needed again for the reply (0: none), and
+ * the thread that waits for it (0: none, or not visible from here). */
+struct hostview_origin {
+    uint64_t node, other;
+    pid_t caller;
 };
 
 /* NULL on ENOMEM. */
@@ -40,16 +42,16 @@ int hostview_new_epoch(struct hostview *view);
 /* The id of the guest's root directory for the host, or 0 before the first epoch. */
 uint64_t hostview_root_id(const struct hostview *view);
 
-/* Makes a request of the host's kernel fit for the guest, in place, and sets *ids. Returns 1: send it; 0: answer it with
+/* Makes a request of the host's kernel fit for the guest, in place, and sets *origin. Returns 1: send it; 0: answer it with
  * success and no body; -errno: answer it with that error. Never called for FORGET, BATCH_FORGET and INTERRUPT. */
 int hostview_request(struct hostview *view, const struct wire_op *op, uint8_t *message, size_t len,
-                     struct hostview_nodes *ids);
+                     struct hostview_origin *origin);
 
 /* Makes the guest's reply (already passed by wire_reply_check) fit for the host's kernel. `request` is the message as it
  * was sent, of which header, argument and component names have to be there. In place, but a READLINK body may get another
  * length: `*reply` then points to memory of the view, valid until the next call. Returns 0, or -errno to answer with
  * instead; the reply is then unchanged and the references in it are to be given back. */
-int hostview_reply(struct hostview *view, const struct wire_op *op, const struct hostview_nodes *ids,
+int hostview_reply(struct hostview *view, const struct wire_op *op, const struct hostview_origin *origin,
                    const uint8_t *request, uint8_t **reply, size_t *len);
 
 /* A reply that will not reach the kernel: calls `forget` for every reference in it and `release` for every handle.

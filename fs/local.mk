@@ -28,6 +28,7 @@ fs_libfs_a_SOURCES = $(FS_SERVER_SOURCES)
 # The host's side of a mount: control files, the pump to the guest, and the mount that shows both.
 noinst_LIBRARIES += fs/libhostview.a
 fs_libhostview_a_SOURCES = \
+	fs/caller.c fs/caller.h \
 	fs/control.c fs/control.h fs/control_internal.h \
 	fs/control_fuse.c \
 	fs/front.c fs/front.h \

@@ -25,7 +25,7 @@ struct flight {
     struct pump *pump;
     uint64_t unique;
     const struct wire_op *op;
-    struct hostview_nodes ids;
+    struct hostview_origin origin;
     enum flight_state state;
     uint32_t limit; /* for wire_reply_check */
     struct timer *grace;
@@ -89,14 +89,14 @@ void pump_counters(const struct pump *pump, struct pump_counters *out)
 
 /* ---- flights ---- */
 
-static struct flight **bucket(struct pump *pump, uint64_t unique)
+static size_t bucket_of(uint64_t unique)
 {
-    return &pump->flights[(unique >> 1) % BUCKETS];
+    return (unique >> 1) % BUCKETS;
 }
 
-static struct flight *find(struct pump *pump, uint64_t unique)
+static struct flight *find(const struct pump *pump, uint64_t unique)
 {
-    struct flight *f = *bucket(pump, unique);
+    struct flight *f = pump->flights[bucket_of(unique)];
     while (f && f->unique != unique)
         f = f->next;
     return f;
@@ -122,7 +122,7 @@ static void stop_waiting(struct flight *f)
 
 static void drop(struct flight *f)
 {
-    struct flight **at = bucket(f->pump, f->unique);
+    struct flight **at = &f->pump->flights[bucket_of(f->unique)];
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
@@ -215,7 +215,7 @@ static void send_waiting(struct pump *pump)
     }
 }
 
-static struct flight *new_flight(struct pump *pump, const struct wire_op *op, const struct hostview_nodes *ids,
+static struct flight *new_flight(struct pump *pump, const struct wire_op *op, const struct hostview_origin *origin,
                                  const uint8_t *message, size_t len)
 {
     struct flight *f = calloc(1, sizeof *f);
@@ -223,28 +223,28 @@ static struct flight *new_flight(struct pump *pump, const struct wire_op *op, co
         return NULL;
     struct fuse_in_header header;
     memcpy(&header, message, sizeof header);
-    *f = (struct flight){.pump = pump, .unique = header.unique, .op = op, .ids = *ids, .len = len,
+    *f = (struct flight){.pump = pump, .unique = header.unique, .op = op, .origin = *origin, .len = len,
                          .limit = wire_reply_limit(op, message, len)};
     return f;
 }
 
 static void keep(struct flight *f, const uint8_t *message, size_t len)
 {
-    struct flight **at = bucket(f->pump, f->unique);
+    struct flight **at = &f->pump->flights[bucket_of(f->unique)];
     memcpy(f->message, message, len);
     f->next = *at;
     *at = f;
 }
 
 /* Sends the request now, or puts it in the queue. */
-static int take(struct pump *pump, const struct wire_op *op, const struct hostview_nodes *ids, const uint8_t *message,
+static int take(struct pump *pump, const struct wire_op *op, const struct hostview_origin *origin, const uint8_t *message,
                 size_t len)
 {
     bool now = channel_has_room(pump) && (len > SMALL ? !pump->bulk.first : !pump->small.first);
     size_t kept = now && len > KEEP && op->opcode != FUSE_SYMLINK ? KEEP : len;
     if (!now && pump->waiting_bytes + len > MAX_WAITING_BYTES)
         return -ENOMEM;
-    struct flight *f = new_flight(pump, op, ids, message, len);
+    struct flight *f = new_flight(pump, op, origin, message, len);
     if (f)
         f->message = malloc(kept);
     if (!f || !f->message) {
@@ -272,14 +272,14 @@ void pump_request(struct pump *pump, uint8_t *message, size_t len)
     memcpy(&header, message, sizeof header);
     const struct wire_op *op = wire_op_find(header.opcode);
     pump->counters.requests++;
-    struct hostview_nodes ids;
+    struct hostview_origin origin;
     int rc = -ENOSYS;
     if (pump->gone)
         rc = -ENOTCONN;
     else if (op)
-        rc = hostview_request(pump->view, op, message, len, &ids);
+        rc = hostview_request(pump->view, op, message, len, &origin);
     if (rc > 0)
-        rc = take(pump, op, &ids, message, len);
+        rc = take(pump, op, &origin, message, len);
     else if (rc == 0)
         answer(pump, header.unique, 0);
     if (rc < 0)
@@ -302,6 +302,12 @@ static void grace_over(void *data)
     f->state = GIVEN_UP;
     f->pump->counters.interrupted++;
     answer(f->pump, f->unique, -EINTR);
+}
+
+pid_t pump_caller(const struct pump *pump, uint64_t unique)
+{
+    const struct flight *f = find(pump, unique);
+    return f ? f->origin.caller : -1;
 }
 
 bool pump_interrupt(struct pump *pump, uint64_t unique)
@@ -367,7 +373,7 @@ static void show_reply(struct pump *pump, const struct flight *f, uint8_t *reply
 {
     const uint8_t *guests = reply;
     struct fuse_out_header out;
-    int rc = hostview_reply(pump->view, f->op, &f->ids, f->message, &reply, &len);
+    int rc = hostview_reply(pump->view, f->op, &f->origin, f->message, &reply, &len);
     if (rc < 0) {
         give_back(pump, f, guests, len, false);
         answer(pump, f->unique, rc);

@@ -53,6 +53,8 @@ bool pump_serves(uint64_t nodeid);
 
 /* One request of the kernel (whole, checked by nobody yet); it is copied when it has to be kept. */
 void pump_request(struct pump *pump, uint8_t *message, size_t len);
+/* The thread that made a request the pump has; -1: not one of the pump's. */
+pid_t pump_caller(const struct pump *pump, uint64_t unique);
 /* True when the request to interrupt is one of the pump's. */
 bool pump_interrupt(struct pump *pump, uint64_t unique);
 void pump_forget(struct pump *pump, uint64_t nodeid, uint64_t count);

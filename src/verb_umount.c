@@ -14,7 +14,7 @@
 #include "src/session.h"
 #include "src/verbs.h"
 
-enum { TERM_GRACE_MS = 10000, FOR_EVER = -1 };
+enum { GRACE_MS = 10000, FOR_EVER = -1 };
 
 /* The processes of a sandbox, as descriptors: a process id could be somebody else's by the time it is used. -1: none. */
 struct processes {
@@ -66,33 +66,37 @@ static int busy(const struct session *s, struct err *err)
                    s->mountpoint);
 }
 
+/* Somebody has taken the mount away already: the sandbox is ending. */
+static bool is_gone(int rc)
+{
+    return rc == -EINVAL || rc == -ENOENT;
+}
+
+/* The end of the mount is what ends a sandbox, in order. A signal on top would cut that short. */
 static int end_politely(const struct session *s, const struct processes *p, struct err *err)
 {
     int rc = mountpoint_unmount(s->mountpoint, false, err);
     if (rc == -EBUSY)
         return busy(s, err);
-    if (rc == -EINVAL || rc == -ENOENT)
-        send_signal(p->supervisor, SIGTERM); /* somebody has taken the mount away: nothing else would end it */
-    else if (rc < 0)
+    if (rc < 0 && !is_gone(rc))
         return rc;
     wait_for(p->supervisor, FOR_EVER);
     wait_for(p->keeper, FOR_EVER);
     return 0;
 }
 
-/* Takes the mount out of the way although it is in use, and makes the processes end whatever state they are in. The keeper
- * cleans up after a supervisor that had to be killed. */
+/* Takes the mount out of the way although it is in use. A supervisor that does not end for that is killed; the keeper cleans
+ * up after it. */
 static int end_by_force(const struct session *s, const struct processes *p, struct err *err)
 {
     int rc = mountpoint_unmount(s->mountpoint, true, err);
-    if (rc < 0 && rc != -EINVAL && rc != -ENOENT)
+    if (rc < 0 && !is_gone(rc))
         return rc;
-    send_signal(p->supervisor, SIGTERM);
-    if (!wait_for(p->supervisor, TERM_GRACE_MS)) {
+    if (!wait_for(p->supervisor, GRACE_MS)) {
         send_signal(p->supervisor, SIGKILL);
         wait_for(p->supervisor, FOR_EVER);
     }
-    if (!wait_for(p->keeper, TERM_GRACE_MS)) {
+    if (!wait_for(p->keeper, GRACE_MS)) {
         send_signal(p->keeper, SIGKILL);
         wait_for(p->keeper, FOR_EVER);
     }

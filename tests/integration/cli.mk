@@ -1,6 +1,7 @@
 # The command line: some of these need no image.
 CLI_TESTS = \
 	tests/integration/exec.sh \
+	tests/integration/files-documented.sh \
 	tests/integration/list.sh \
 	tests/integration/shell.sh
 CLI_TESTS_NO_IMAGE = \

@@ -61,7 +61,7 @@ completes() {
         COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gondolin; printf "%s\n" "${COMPREPLY[@]}"' "$docs" "$@" | sort
 }
 
-printf '%s\n' $verbs help --help --version | sort >"$scratch/expected"
+printf '%s\n' "$verbs" help --help --version | sort >"$scratch/expected"
 completes gondolin '' | diff - "$scratch/expected" >"$scratch/diff" || fail "completion of verbs: $(cat "$scratch/diff")"
 for verb in $verbs; do
     { help_options "$verb"; printf '%s\n' -h --help --; } | sort >"$scratch/expected"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # gondolin exec and run: streams, exit codes, signals, settings.
+# shellcheck disable=SC2016 # what is quoted is for other shells
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 
 # exits CODE COMMAND...: in the sandbox, with what it prints in $scratch/out and $scratch/err.
@@ -34,7 +35,6 @@ exits 7 -- sh -c 'echo to stdout; echo to stderr >&2; exit 7'
 HOST_VALUE='from here' exits 0 -e A=1 --env "B=two  words'\"" -e HOST_VALUE -w /etc -u nobody -- \
     sh -c 'echo "$A|$B|$HOST_VALUE|$PWD|$(id -un)"'
 says "1|two  words'\"|from here|/etc|nobody" out
-# shellcheck disable=SC2016 # nothing is to be expanded here
 exits 0 -- printf '%s,' 'a b' '' '*' '$HOME' "it's" '
 '
 [ "$(cat "$scratch/out")" = "a b,,*,\$HOME,it's,
@@ -42,7 +42,8 @@ exits 0 -- printf '%s,' 'a b' '' '*' '$HOME' "it's" '
 
 # Any bytes, any amount, both ways; the end of input is seen.
 head -c 3000000 /dev/urandom >"$scratch/random"
-timeout 60 gondolin exec -- cat <"$scratch/random" | cmp - "$scratch/random" || fail 'bytes were lost'
+timeout 60 gondolin exec -- cat <"$scratch/random" >"$scratch/back"
+cmp "$scratch/back" "$scratch/random" || fail 'bytes were lost'
 timeout 60 gondolin exec -- sha256sum <"$scratch/random" >"$scratch/out"
 says "$(sha256sum <"$scratch/random")" out
 

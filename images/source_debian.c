@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,18 +104,29 @@ static int write_settings(const struct source_job *job, const char *path, struct
     return code < 0 ? err_errno(err, -code, "write %s", path) : 0;
 }
 
-/* mmdebstrap tells its phases as "I: installing essential packages...". */
-static void report_phase(void *data, const char *line)
+/* What mmdebstrap says while it runs. */
+struct listener {
+    const struct source_job *job;
+    bool no_space;
+    char error[256]; /* the first one: those that follow are its consequences */
+};
+
+/* It tells its phases as "I: installing essential packages...", errors of its own and of apt as "E: ...". */
+static void take_line(void *data, const char *line)
 {
     static const char *const phases[] = {"running apt-get", "downloading", "extracting", "installing", "cleaning"};
-    const struct source_job *job = data;
+    struct listener *listener = data;
     char phase[80];
 
+    if (strstr(line, strerror(ENOSPC)) || strstr(line, "enough free space"))
+        listener->no_space = true;
+    if (strncmp(line, "E: ", 3) == 0 && !listener->error[0])
+        snprintf(listener->error, sizeof listener->error, "%s", line + 3);
     for (size_t i = 0; strncmp(line, "I: ", 3) == 0 && i < sizeof phases / sizeof *phases; i++) {
         if (strncmp(line + 3, phases[i], strlen(phases[i])) != 0)
             continue;
         snprintf(phase, sizeof phase, "%.*s", (int)strcspn(line + 3, "."), line + 3);
-        contained_progress(job->contained, phase, -1);
+        contained_progress(listener->job->contained, phase, -1);
     }
 }
 
@@ -213,25 +225,35 @@ static int read_archive(const struct source_job *job, struct running *running, s
     return code;
 }
 
+/* When mmdebstrap failed the archive ended early, so its own words go before what the reader of the archive said. */
+static int finish_mmdebstrap(struct running *running, const struct listener *listener, const struct err *reading,
+                             struct err *err)
+{
+    int code = command_finish(running, err);
+    if (code < 0 && listener->no_space)
+        return err_set(err, ENOSPC, "mmdebstrap: %s", strerror(ENOSPC));
+    if (code < 0 && listener->error[0])
+        return err_set(err, -code, "mmdebstrap: %s", listener->error);
+    if (code == 0 && reading->code)
+        return err_set(err, reading->code, "%s", reading->text);
+    return code;
+}
+
 static int run_mmdebstrap(const struct source_job *job, const char *const *argv, struct tree *tree, struct err *err)
 {
+    struct listener listener = {.job = job};
     struct err reading = {0};
     struct running *running;
-    int code = command_start(&(struct command){.argv = argv, .package = "mmdebstrap", .line = report_phase,
-                                               .data = (void *)job},
+    int code = command_start(&(struct command){.argv = argv, .package = "mmdebstrap", .line = take_line, .data = &listener},
                              &running, err);
     if (code < 0)
         return code;
-    code = read_archive(job, running, tree, &reading);
+    read_archive(job, running, tree, &reading);
     if (tree->err.code) {
         command_kill(running);
         return 0; /* the caller looks at the tree */
     }
-    /* When it failed, the archive ended early: its own words say why. */
-    int ended = command_finish(running, err);
-    if (ended == 0 && code < 0)
-        return err_set(err, reading.code, "%s", reading.text);
-    return ended;
+    return finish_mmdebstrap(running, &listener, &reading, err);
 }
 
 static int write_tree(const struct source_job *job, struct tree *tree, struct err *err)

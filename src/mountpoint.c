@@ -144,7 +144,8 @@ void mountpoint_clear_dead(uint64_t device)
 bool mountpoint_is_dead(const char *path)
 {
     struct stat st;
-    return stat(path, &st) < 0 && errno == ENOTCONN;
+    /* ECONNABORTED: the connection ended while we asked. */
+    return stat(path, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /* Runs fusermount3 with its messages in `said`. Returns its wait status or -errno. */

@@ -73,7 +73,7 @@ Test(image, that_is_not_there)
     fails("something-else", false, ENOENT, "gondolin image ls");
     fails("0000", false, ENOENT, "there is none");
     fails("./nowhere", false, ENOENT, "nowhere");
-    fails("../../etc/passwd", false, ENOTDIR, "passwd");
+    fails("/etc/passwd", false, ENOTDIR, "passwd");
     cr_assert_eq(store_remove_tag(store, "busybox", NULL), 0);
     fails("busybox", false, ENOENT, "gondolin build");
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -143,9 +144,9 @@ void mountpoint_clear_dead(uint64_t device)
 
 bool mountpoint_is_dead(const char *path)
 {
-    struct stat st;
-    /* ECONNABORTED: the connection ended while we asked. */
-    return stat(path, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+    struct statfs fs;
+    /* Not stat(2), which the kernel may answer by itself. ECONNABORTED: the connection ended while we asked. */
+    return statfs(path, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /* Runs fusermount3 with its messages in `said`. Returns its wait status or -errno. */

@@ -69,7 +69,7 @@ static int failed(const struct disk *disk, const char *what, struct err *err)
 /* Which kernel the appliance boots, and whether the machine can accelerate it. A handle reads it when it is made. */
 static int set_environment(const struct disk_job *job, struct accel_verdict *verdict, struct err *err)
 {
-    accel_probe(verdict);
+    accel_decide(verdict);
     accel_apply_to_libguestfs(verdict);
     if (setenv("SUPERMIN_KERNEL", job->kernel->image, 1) < 0 ||
         setenv("SUPERMIN_KERNEL_VERSION", job->kernel->release, 1) < 0 ||

@@ -19,6 +19,7 @@ include $(top_srcdir)/tests/unit/holders.mk
 include $(top_srcdir)/tests/unit/copier.mk
 include $(top_srcdir)/tests/unit/guest.mk
 include $(top_srcdir)/tests/unit/vmm.mk
+include $(top_srcdir)/tests/unit/accel-memory.mk
 include $(top_srcdir)/tests/unit/doctor.mk
 include $(top_srcdir)/tests/unit/images.mk
 

@@ -18,6 +18,7 @@
 
 #include "src/cleanup.h"
 #include "src/loop.h"
+#include "vmm/accel_memory.h"
 #include "vmm/kvm_probe.h"
 
 /* The deadline is for a CPU that is never given to the child, and for a child stuck inside the kernel; one that is
@@ -123,6 +124,7 @@ static void explain_late(struct accel_verdict *v, int limit_ms, const char *of)
     snprintf(v->reason, sizeof v->reason, "/dev/kvm: guest code did not finish within %d ms%s", limit_ms, of);
     snprintf(v->fix, sizeof v->fix,
              "if this machine is itself virtual, ask for nested virtualisation; emulation is used until then");
+    accel_remember(v);
 }
 
 static void probe_in_child(struct accel_verdict *v)
@@ -157,7 +159,7 @@ static void probe_in_child(struct accel_verdict *v)
         explain(v, "/dev/kvm: the process that tested it died", "");
 }
 
-void accel_probe(struct accel_verdict *v)
+static void judge(struct accel_verdict *v, bool afresh)
 {
     uint64_t begin = loop_now_ms();
     *v = (struct accel_verdict){.kvm = false};
@@ -168,12 +170,25 @@ void accel_probe(struct accel_verdict *v)
     } else if (forced && !strcmp(forced, "tcg")) {
         explain(v, "GONDOLIN_ACCEL=tcg is set; KVM was not tested", "unset GONDOLIN_ACCEL");
     } else {
-        probe_in_child(v);
+        if (afresh || !accel_recall(v)) {
+            accel_forget();
+            probe_in_child(v);
+        }
         if (forced && *forced)
             snprintf(v->fix, sizeof v->fix, "GONDOLIN_ACCEL=%.32s was ignored: set it to kvm or tcg, or unset it",
                      forced);
     }
     v->took_ms = (unsigned)(loop_now_ms() - begin);
+}
+
+void accel_probe(struct accel_verdict *v)
+{
+    judge(v, true);
+}
+
+void accel_decide(struct accel_verdict *v)
+{
+    judge(v, false);
 }
 
 void accel_apply_to_libguestfs(const struct accel_verdict *verdict)

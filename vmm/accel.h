@@ -19,6 +19,10 @@ struct accel_verdict {
  */
 void accel_probe(struct accel_verdict *verdict);
 
+/* The same for a start that is to be quick: a probe that ran into its limit is not repeated until the host is booted anew
+ * or /dev/kvm is another (vmm/accel_memory.h). accel_probe tells the truth of the moment, and corrects that one's. */
+void accel_decide(struct accel_verdict *verdict);
+
 /* The host's TSC frequency in kHz (CPUID leaf 0x15 where present, else measured against CLOCK_MONOTONIC_RAW for
  * about 10 ms), or 0 where there is no TSC. */
 uint32_t accel_tsc_khz(void);

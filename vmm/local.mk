@@ -1,6 +1,7 @@
 noinst_LIBRARIES += vmm/libvmm.a
 vmm_libvmm_a_SOURCES = \
 	vmm/accel.c vmm/accel.h \
+	vmm/accel_memory.c vmm/accel_memory.h \
 	vmm/argv.c vmm/argv.h \
 	vmm/backends.c vmm/vmm.h \
 	vmm/child.c vmm/child.h \

@@ -290,7 +290,7 @@ static bool choose_kvm(const struct vmm_config *c, const struct qemu_arch *arch)
     if (uname(&host) < 0 || strcmp(host.machine, arch->name) != 0)
         return false;
     struct accel_verdict verdict;
-    accel_probe(&verdict);
+    accel_decide(&verdict);
     return verdict.kvm;
 }
 

@@ -6,7 +6,8 @@ tests/integration/doctor.log: gondolin$(EXEEXT) gondolin-engine$(EXEEXT)
 
 # Static, because it runs in a machine that has nothing else.
 check_PROGRAMS += tests/tools/accel-probe
-tests_tools_accel_probe_SOURCES = tests/tools/accel-probe.c src/loop.c vmm/accel.c vmm/kvm_probe.c vmm/tsc.c
+tests_tools_accel_probe_SOURCES = tests/tools/accel-probe.c src/loop.c \
+	vmm/accel.c vmm/accel_memory.c vmm/kvm_probe.c vmm/tsc.c
 tests_tools_accel_probe_CFLAGS = $(WARN_CFLAGS) -fno-pie
 tests_tools_accel_probe_LDFLAGS = -static -no-pie
 tests/integration/nested-kvm-probe.log: tests/tools/accel-probe$(EXEEXT)

@@ -83,24 +83,33 @@ static void fill_attr(const struct control_node *node, struct stat *st)
     };
 }
 
-/* Entries and attributes are not cached, because control files change by themselves. Except what every path into root/
- * leads through: it would cost each system call there three requests more. It does not change, and after a restore the
- * old id is ESTALE, upon which the kernel looks again. */
-static const double THE_WAY_IN_SECONDS = 1.0;
+/* What the host's kernel may keep: every request that it need not make counts, as opening a file takes one for each
+ * directory on the way. Names are not kept, because control files come and go by themselves; except those at the top,
+ * which every path leads through and which stay. (After a restore the old id of root/ is ESTALE, upon which the kernel
+ * looks again.) Of attributes only sizes change that matter. */
+static const double KEPT_SECONDS = 1.0;
+
+static double entry_seconds(const struct control_node *node)
+{
+    bool stays = S_ISDIR(node->mode) && node->parent == control_root(node->control);
+    return stays ? KEPT_SECONDS : 0;
+}
 
 static double attr_seconds(const struct control_node *node)
 {
-    return node == control_root(node->control) ? THE_WAY_IN_SECONDS : 0;
+    bool size_changes = S_ISLNK(node->mode) || node->ops->sized;
+    return size_changes || node->foreign_id ? 0 : KEPT_SECONDS;
 }
 
 static void fill_entry(struct control_node *node, struct fuse_entry_param *entry)
 {
-    *entry = (struct fuse_entry_param){.ino = node->id, .generation = 1};
+    *entry = (struct fuse_entry_param){
+        .ino = node->foreign_id ? node->foreign_id(node->object) : node->id,
+        .generation = 1,
+        .entry_timeout = entry_seconds(node),
+        .attr_timeout = attr_seconds(node),
+    };
     fill_attr(node, &entry->attr);
-    if (node->foreign_id) {
-        entry->ino = node->foreign_id(node->object);
-        entry->entry_timeout = THE_WAY_IN_SECONDS;
-    }
 }
 
 static bool node_absent(const struct control_node *node)

@@ -404,8 +404,6 @@ static int prepare(struct client *c, struct err *err)
     int rc = open_clone(c, err);
     if (rc == 0)
         rc = write_settings(c, err);
-    if (rc == 0)
-        rc = open_streams(c, err);
     c->notify_fd = rc == 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
     if (rc == 0 && c->notify_fd < 0)
         rc = err_errno(err, errno, "eventfd");
@@ -427,6 +425,8 @@ int job_client_run(const struct job_request *request)
         rc = catch_signals(c, &err);
     if (rc == 0)
         rc = client_file_request(c->ctl, "start", "start\n", &err);
+    if (rc == 0)
+        rc = open_streams(c, &err); /* while the guest starts it; a job that fails here goes with its ctl */
     if (rc == 0 && request->tty)
         terminal_make_raw(&c->terminal);
     if (rc == 0)

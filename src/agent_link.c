@@ -80,7 +80,8 @@ static void add_entropy(struct json_object *config)
 static void handle_hello(struct agent_link *link, const uint8_t *payload, size_t len)
 {
     struct json_object *hello = agent_link_parse(payload, len), *version;
-    if (link->greeted || !hello || !json_object_object_get_ex(hello, "version", &version)) {
+    if (link->greeted || !hello || !json_object_object_get_ex(hello, "version", &version) ||
+        !json_object_is_type(version, json_type_int)) {
         close_link(link, "the guest agent sent a malformed greeting");
     } else if (json_object_get_int(version) != CTL_VERSION) {
         char why[128];

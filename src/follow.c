@@ -160,16 +160,6 @@ size_t follow_tail(const struct follow *f, char *out, size_t size)
 
 void follow_free(struct follow *f)
 {
-    if (!f)
-        return;
-    while (f->readers) {
-        struct reader *r = f->readers;
-        f->readers = r->next;
-        if (r->parked)
-            control_reply_data(r->parked, NULL, 0);
-        control_handle_set_state(r->handle, NULL);
-        free(r);
-    }
     free(f);
 }
 
@@ -192,6 +182,8 @@ void follow_release(struct follow *f, struct control_handle *handle)
         if ((*at)->handle == handle) {
             struct reader *r = *at;
             *at = r->next;
+            if (r->parked)
+                control_reply_data(r->parked, NULL, 0);
             free(r);
             return;
         }

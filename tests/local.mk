@@ -11,6 +11,7 @@ include $(top_srcdir)/tests/unit/jail.mk
 include $(top_srcdir)/tests/unit/nodes.mk
 include $(top_srcdir)/tests/unit/hostview.mk
 include $(top_srcdir)/tests/unit/printable.mk
+include $(top_srcdir)/tests/unit/control.mk
 include $(top_srcdir)/tests/unit/nearest.mk
 include $(top_srcdir)/tests/unit/session.mk
 include $(top_srcdir)/tests/unit/shquote.mk

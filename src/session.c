@@ -143,6 +143,12 @@ int session_create(struct session *out, struct err *err)
     return 0;
 }
 
+int session_base(struct err *err)
+{
+    cleanup_free char *base = NULL;
+    return open_base(&base, err);
+}
+
 int session_scratch_path(char **path, struct err *err)
 {
     cleanup_free char *base = NULL;

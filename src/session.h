@@ -49,6 +49,9 @@ void session_remove(struct session *session);
 /* Frees the strings and closes lock_fd; the directory stays. */
 void session_close(struct session *session);
 
+/* Makes and opens BASE (close-on-exec). -errno with *err when it cannot be made or is not private. */
+int session_base(struct err *err);
+
 /* A path next to the sessions that does not exist, for a mount point nobody has to choose. malloc'd in *path. */
 int session_scratch_path(char **path, struct err *err);
 

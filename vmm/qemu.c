@@ -17,42 +17,10 @@
 #include "src/cleanup.h"
 #include "vmm/accel.h"
 #include "vmm/child.h"
-#include "vmm/qemu_internal.h"
-#include "vmm/qmp.h"
-#include "vmm/tail.h"
+#include "vmm/known.h"
+#include "vmm/qemu_machine.h"
 
 enum { REASON_LINES = 3, REASON_MAX = 1024 };
-
-/* A pause or resume that has not been answered. */
-struct operation {
-    struct operation *next;
-    struct vmm *vm;
-    vmm_done_fn *done;
-    void *data;
-};
-
-struct vmm {
-    struct loop *loop;
-    const struct vmm_events *events;
-    void *data;
-    pid_t pid; /* -1 once reaped */
-    int pidfd;
-    struct watch *end_watch;
-    struct qmp *qmp;
-    int stderr_fd; /* our end of the pipe; -1 after its end */
-    struct watch *stderr_watch;
-    int log_fd; /* borrowed */
-    struct tail tail;
-    struct timer *kill_timer;
-    struct operation *operations;
-
-    bool stop_requested, pause_requested, killed_by_us;
-    char cause[128];    /* why it is ending, as far as QMP has told; empty: not known */
-    char machine[64];   /* versioned type; empty until QEMU has told */
-    char version[32];   /* QEMU's; empty until QEMU has told */
-    char settings[512]; /* what is known from the start on, for describe */
-    char description[1024];
-};
 
 static void set_cause(struct vmm *vm, const char *cause)
 {
@@ -173,7 +141,7 @@ static void qmp_event(void *data, const char *name, struct json_object *details)
         crashed(vm, "guest kernel panicked");
     } else if (!strcmp(name, "BLOCK_IO_ERROR")) {
         log_line(vm, "an access to the root disk failed; the guest was told");
-    } else if (!strcmp(name, "STOP") && !vm->pause_requested && !*vm->cause) {
+    } else if (!strcmp(name, "STOP") && !vm->pause_requested && !vm->save && !*vm->cause) {
         qmp_execute(vm->qmp, "query-status", NULL, stopped_status, vm);
     }
 }
@@ -240,6 +208,7 @@ static void process_ended(void *data, uint32_t events)
     vm->kill_timer = NULL;
     int status = child_reap(vm->pid, vm->pidfd, 0, NULL);
     vm->pid = -1;
+    qemu_save_ended(vm);
 
     char reason[REASON_MAX];
     explain_end(vm, status, reason, sizeof reason);
@@ -258,8 +227,12 @@ static void qemu_free(struct vmm *vm)
         kill_now(vm);
         child_reap(vm->pid, vm->pidfd, 0, NULL);
     }
+    qemu_save_drop(vm);
     if (vm->pidfd >= 0)
         close(vm->pidfd);
+    if (vm->ram_base >= 0)
+        close(vm->ram_base);
+    free(vm->disk);
     while (vm->operations) {
         struct operation *op = vm->operations;
         vm->operations = op->next;
@@ -276,13 +249,17 @@ static const char *accel_name(const struct qemu_plan *plan)
 static void remember_settings(struct vmm *vm, const struct qemu_plan *plan)
 {
     const struct vmm_config *c = plan->config;
-    unsigned long long memory = c->memory ? c->memory : (unsigned long long)QEMU_DEFAULT_MEMORY_MIB << 20;
+    vm->kvm = plan->kvm;
+    vm->memory = qemu_memory(c);
+    vm->ram_address = plan->arch->ram_address;
+    vm->pause_requested = c->load && c->load->paused;
+    unsigned long long memory = vm->memory;
     snprintf(vm->settings, sizeof vm->settings, "accel %s\narch %s\ncpu %s\ncpus %u\nmemory %llu\n", accel_name(plan),
              plan->arch->name, qemu_cpu(plan), c->cpus ? c->cpus : 1, memory);
     snprintf(vm->machine, sizeof vm->machine, "%.*s", (int)strcspn(qemu_machine(plan), ","), qemu_machine(plan));
 }
 
-static bool choose_kvm(const struct vmm_config *c, const struct qemu_arch *arch)
+bool qemu_choose_kvm(const struct vmm_config *c, const struct qemu_arch *arch)
 {
     struct utsname host;
     if (c->accel)
@@ -297,12 +274,12 @@ static bool choose_kvm(const struct vmm_config *c, const struct qemu_arch *arch)
 /* What start() has made and not yet handed on. */
 struct preparation {
     struct argv argv;
-    int qmp_ours, qmp_theirs, stderr_ours, stderr_theirs, overlay;
+    int qmp_ours, qmp_theirs, stderr_ours, stderr_theirs, overlay, state;
 };
 
 static void preparation_free(struct preparation *p)
 {
-    int fds[] = {p->qmp_ours, p->qmp_theirs, p->stderr_ours, p->stderr_theirs, p->overlay};
+    int fds[] = {p->qmp_ours, p->qmp_theirs, p->stderr_ours, p->stderr_theirs, p->overlay, p->state};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         if (fds[i] >= 0)
             close(fds[i]);
@@ -333,6 +310,7 @@ static int spawn(struct vmm *vm, const struct vmm_config *c, const struct prepar
     fds[count++] = c->console_fd;
     cleanup_close int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     fds[count++] = p->overlay >= 0 ? p->overlay : null_fd;
+    fds[count++] = p->state >= 0 ? p->state : null_fd;
     for (unsigned i = 0; i < c->port_count; i++)
         fds[count++] = c->ports[i].fd;
     const struct child_spec spec = {.argv = p->argv.words, .fds = fds, .fd_count = count, .stdout_fd = p->stderr_theirs,
@@ -353,23 +331,40 @@ static int watch_everything(struct vmm *vm, struct preparation *p, struct err *e
     return 0;
 }
 
-static int prepare(const struct qemu_plan *plan, struct preparation *p, struct err *err)
+static int open_load(struct vmm *vm, const struct vmm_load *load, struct preparation *p, struct err *err)
 {
+    if (!load)
+        return 0;
+    p->state = open(load->state, O_RDONLY | O_CLOEXEC);
+    if (p->state < 0)
+        return err_errno(err, errno, "load the device state %s", load->state);
+    vm->ram_base = open(load->ram, O_RDONLY | O_CLOEXEC);
+    return vm->ram_base < 0 ? err_errno(err, errno, "load the memory %s", load->ram) : 0;
+}
+
+static int prepare(struct vmm *vm, const struct qemu_plan *plan, struct preparation *p, struct err *err)
+{
+    const struct vmm_config *c = plan->config;
     int rc = qemu_args(plan, &p->argv, err);
     if (rc == 0)
         rc = make_connections(p, err);
+    if (rc == 0)
+        rc = open_load(vm, c->load, p, err);
+    if (rc == 0 && c->root_disk && c->root_mode == VMM_ROOT_COW && !(vm->disk = strdup(c->overlay)))
+        rc = err_set(err, ENOMEM, "start qemu: out of memory");
     return rc == 0 ? qemu_overlay_create(plan->config, &p->overlay, err) : rc;
 }
 
 static int launch(struct loop *loop, const struct qemu_plan *plan, struct vmm *vm, struct err *err)
 {
-    struct preparation p = {.qmp_ours = -1, .qmp_theirs = -1, .stderr_ours = -1, .stderr_theirs = -1, .overlay = -1};
+    struct preparation p = {.qmp_ours = -1, .qmp_theirs = -1, .stderr_ours = -1, .stderr_theirs = -1, .overlay = -1,
+                            .state = -1};
     const struct vmm_config *c = plan->config;
     vm->loop = loop;
     vm->log_fd = c->log_fd;
     remember_settings(vm, plan);
-    int rc = prepare(plan, &p, err);
-    bool overlay_made = rc == 0 && c->root_disk && c->root_mode == VMM_ROOT_COW;
+    int rc = prepare(vm, plan, &p, err);
+    bool overlay_made = rc == 0 && vm->disk;
     if (rc == 0)
         rc = spawn(vm, c, &p, err);
     if (rc == 0)
@@ -395,9 +390,9 @@ static int plan_and_launch(struct loop *loop, const struct vmm_config *c, struct
     cleanup_free char *binary = qemu_binary(c, arch, err);
     if (!binary)
         return -err->code;
-    bool kvm = choose_kvm(c, arch);
+    bool kvm = qemu_choose_kvm(c, arch);
     const struct qemu_plan plan = {.config = c, .arch = arch, .binary = binary, .kvm = kvm,
-                                   .tsc_khz = kvm ? 0 : accel_tsc_khz()};
+                                   .tsc_khz = kvm || c->load ? 0 : known_tsc_khz()};
     return launch(loop, &plan, vm, err);
 }
 
@@ -407,7 +402,8 @@ static int qemu_start(struct loop *loop, const struct vmm_config *c, const struc
     struct vmm *vm = calloc(1, sizeof *vm);
     int rc = vm ? 0 : err_set(err, ENOMEM, "start qemu: out of memory");
     if (vm) {
-        *vm = (struct vmm){.events = events, .data = data, .pid = -1, .pidfd = -1, .stderr_fd = -1, .log_fd = -1};
+        *vm = (struct vmm){.events = events, .data = data, .pid = -1, .pidfd = -1, .stderr_fd = -1, .log_fd = -1,
+                           .ram_base = -1};
         rc = plan_and_launch(loop, c, vm, err);
     }
     close_given_fds(c);
@@ -434,30 +430,49 @@ static void operation_done(void *data, int code, const char *sentence, struct js
     finished.done(finished.data, code, sentence);
 }
 
-static void operate(struct vmm *vm, const char *command, vmm_done_fn *done, void *data)
+static void send_operation(struct operation *op)
 {
-    struct operation *op = malloc(sizeof *op);
-    if (!op) {
-        done(data, ENOMEM, "out of memory");
-        return;
-    }
-    *op = (struct operation){.next = vm->operations, .vm = vm, .done = done, .data = data};
-    vm->operations = op;
-    int rc = qmp_execute(vm->qmp, command, NULL, operation_done, op);
+    op->sent = true;
+    int rc = qmp_execute(op->vm->qmp, op->command, NULL, operation_done, op);
     if (rc < 0)
         operation_done(op, -rc, rc == -EPIPE ? "qemu has ended" : strerror(-rc), NULL);
 }
 
+static struct operation *operate(struct vmm *vm, const char *command, vmm_done_fn *done, void *data)
+{
+    struct operation *op = malloc(sizeof *op);
+    if (!op) {
+        done(data, ENOMEM, "out of memory");
+        return NULL;
+    }
+    *op = (struct operation){.next = vm->operations, .vm = vm, .command = command, .done = done, .data = data};
+    vm->operations = op;
+    return op;
+}
+
 static void qemu_pause(struct vmm *vm, vmm_done_fn *done, void *data)
 {
+    struct operation *op = operate(vm, "stop", done, data);
     vm->pause_requested = true;
-    operate(vm, "stop", done, data);
+    if (op)
+        send_operation(op);
 }
 
 static void qemu_resume(struct vmm *vm, vmm_done_fn *done, void *data)
 {
+    struct operation *op = operate(vm, "cont", done, data);
     vm->pause_requested = false;
-    operate(vm, "cont", done, data);
+    if (op && !qemu_save_holds_guest(vm))
+        send_operation(op);
+}
+
+void qemu_send_kept_back(struct vmm *vm)
+{
+    for (struct operation *op = vm->operations, *next; op; op = next) {
+        next = op->next;
+        if (!op->sent)
+            send_operation(op);
+    }
 }
 
 static void grace_over(void *data)
@@ -496,12 +511,14 @@ static const char *qemu_describe(const struct vmm *vm)
 
 const struct vmm_backend vmm_qemu = {
     .name = "qemu",
-    .capabilities = VMM_CAN_PAUSE | VMM_CAN_QCOW2 | VMM_CAN_PORTS,
+    .capabilities = VMM_CAN_PAUSE | VMM_CAN_SAVE | VMM_CAN_QCOW2 | VMM_CAN_PORTS,
     .probe = qemu_probe,
     .check = qemu_check,
     .start = qemu_start,
     .pause = qemu_pause,
     .resume = qemu_resume,
+    .save = qemu_save,
+    .shape = qemu_shape,
     .stop = qemu_stop,
     .pid = qemu_pid,
     .describe = qemu_describe,

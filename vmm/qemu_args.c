@@ -53,6 +53,7 @@ static const struct qemu_arch arches[] = {
      .tcg_cpu = "max",
      .kernel_options = COMMON_KERNEL_OPTIONS,
      .tcg_kernel_options = "",
+     .ram_address = 0x40000000,
      .pvpanic = false},
 };
 
@@ -87,6 +88,11 @@ const char *qemu_cpu(const struct qemu_plan *plan)
     return plan->kvm ? "host" : plan->arch->tcg_cpu;
 }
 
+uint64_t qemu_memory(const struct vmm_config *config)
+{
+    return config->memory ? config->memory : (uint64_t)QEMU_DEFAULT_MEMORY_MIB << 20;
+}
+
 char *qemu_kernel_options(const struct qemu_plan *plan)
 {
     const struct vmm_config *c = plan->config;
@@ -110,7 +116,7 @@ static void add_basics(const struct qemu_plan *plan, struct argv *argv)
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         argv_add(argv, fixed[i]);
     argv_add(argv, "-machine");
-    argv_add(argv, qemu_machine(plan));
+    argv_addf(argv, "%s%s", qemu_machine(plan), c->load ? ",memory-backend=mem,suppress-vmdesc=on" : "");
     argv_add(argv, "-accel");
     argv_addf(argv, "%s", plan->kvm ? "kvm" : cpus == 1 ? "tcg,thread=single,tb-size=" TCG_CACHE_MIB
                                                         : "tcg,thread=multi,tb-size=" TCG_CACHE_MIB);
@@ -119,7 +125,7 @@ static void add_basics(const struct qemu_plan *plan, struct argv *argv)
     argv_add(argv, "-smp");
     argv_addf(argv, "%u", cpus);
     argv_add(argv, "-m");
-    argv_addf(argv, "%lluM", c->memory ? (unsigned long long)(c->memory >> 20) : QEMU_DEFAULT_MEMORY_MIB);
+    argv_addf(argv, "%lluM", (unsigned long long)(qemu_memory(c) >> 20));
 }
 
 static void add_chardev(struct argv *argv, const char *id, int fd)
@@ -148,6 +154,33 @@ static void add_ports(const struct vmm_config *c, struct argv *argv)
     }
 }
 
+static void add_json(struct argv *argv, const char *option, struct json_object *value)
+{
+    argv_add(argv, option);
+    argv_add(argv, json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(value);
+}
+
+/* A machine that boots keeps its memory in anonymous pages, which are cheaper than a file's; one that is loaded maps the
+ * file privately, so that it shares with every other what neither has written. */
+static void add_load(const struct vmm_config *c, struct argv *argv)
+{
+    struct json_object *memory = json_object_new_object();
+    json_object_object_add(memory, "qom-type", json_object_new_string("memory-backend-file"));
+    json_object_object_add(memory, "id", json_object_new_string("mem"));
+    json_object_object_add(memory, "size", json_object_new_int64((int64_t)qemu_memory(c)));
+    json_object_object_add(memory, "mem-path", json_object_new_string(c->load->ram));
+    json_object_object_add(memory, "share", json_object_new_boolean(false));
+    add_json(argv, "-object", memory);
+    /* The state is without the section that names the machine; whoever loads has compared the shapes. */
+    argv_add(argv, "-global");
+    argv_add(argv, "migration.send-configuration=off");
+    argv_add(argv, "-incoming");
+    argv_addf(argv, "fd:%d", QEMU_FD_STATE);
+    if (c->load->paused)
+        argv_add(argv, "-S");
+}
+
 static struct json_object *file_node(const char *filename, bool throw_away)
 {
     struct json_object *file = json_object_new_object();
@@ -162,6 +195,29 @@ static struct json_object *file_node(const char *filename, bool throw_away)
     return file;
 }
 
+/* Given in full: the name in the overlay's header is for later, when both files are in a checkpoint. */
+static struct json_object *base_node(const char *filename)
+{
+    struct json_object *file = json_object_new_object();
+    json_object_object_add(file, "driver", json_object_new_string("file"));
+    json_object_object_add(file, "filename", json_object_new_string(filename));
+    struct json_object *node = json_object_new_object();
+    json_object_object_add(node, "driver", json_object_new_string("qcow2"));
+    json_object_object_add(node, "read-only", json_object_new_boolean(true));
+    json_object_object_add(node, "file", file);
+    return node;
+}
+
+struct json_object *qemu_disk_node_options(const char *filename, const char *name, bool throw_away)
+{
+    struct json_object *node = json_object_new_object();
+    json_object_object_add(node, "driver", json_object_new_string("qcow2"));
+    json_object_object_add(node, "node-name", json_object_new_string(name));
+    json_object_object_add(node, "discard", json_object_new_string("unmap"));
+    json_object_object_add(node, "file", file_node(filename, throw_away));
+    return node;
+}
+
 static void add_root(const struct vmm_config *c, struct argv *argv)
 {
     bool read_only = c->root_mode == VMM_ROOT_READONLY;
@@ -173,15 +229,11 @@ static void add_root(const struct vmm_config *c, struct argv *argv)
         argv_add(argv, "-add-fd");
         argv_addf(argv, "fd=%d,set=1", QEMU_FD_OVERLAY);
     }
-    struct json_object *node = json_object_new_object();
-    json_object_object_add(node, "driver", json_object_new_string("qcow2"));
-    json_object_object_add(node, "node-name", json_object_new_string("root"));
+    struct json_object *node = qemu_disk_node_options(filename, "root", throw_away);
     json_object_object_add(node, "read-only", json_object_new_boolean(read_only));
-    json_object_object_add(node, "discard", json_object_new_string("unmap"));
-    json_object_object_add(node, "file", file_node(filename, throw_away));
-    argv_add(argv, "-blockdev");
-    argv_add(argv, json_object_to_json_string_ext(node, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-    json_object_put(node);
+    if (throw_away)
+        json_object_object_add(node, "backing", base_node(c->root_disk));
+    add_json(argv, "-blockdev", node);
     /* Errors go to the guest: the default stops the whole machine when the host's disk is full, the agent with it. */
     argv_add(argv, "-device");
     argv_addf(argv, "virtio-blk-pci-non-transitional,id=rootdev,addr=%#x,drive=root,werror=report,rerror=report",
@@ -200,15 +252,9 @@ static void add_small_devices(const struct qemu_plan *plan, struct argv *argv)
     }
 }
 
-int qemu_args(const struct qemu_plan *plan, struct argv *argv, struct err *err)
+static int add_kernel(const struct qemu_plan *plan, struct argv *argv)
 {
     const struct vmm_config *c = plan->config;
-    add_basics(plan, argv);
-    add_ports(c, argv);
-    if (c->root_disk)
-        add_root(c, argv);
-    add_small_devices(plan, argv);
-
     cleanup_free char *options = qemu_kernel_options(plan);
     argv_add(argv, "-kernel");
     argv_add(argv, c->kernel);
@@ -218,5 +264,22 @@ int qemu_args(const struct qemu_plan *plan, struct argv *argv, struct err *err)
     }
     argv_add(argv, "-append");
     argv_add(argv, options ? options : "");
-    return options && !argv->failed ? 0 : err_set(err, ENOMEM, "start qemu: out of memory");
+    return options ? 0 : -ENOMEM;
+}
+
+int qemu_args(const struct qemu_plan *plan, struct argv *argv, struct err *err)
+{
+    const struct vmm_config *c = plan->config;
+    add_basics(plan, argv);
+    add_ports(c, argv);
+    if (c->root_disk)
+        add_root(c, argv);
+    add_small_devices(plan, argv);
+
+    int rc = 0;
+    if (c->load)
+        add_load(c, argv);
+    else
+        rc = add_kernel(plan, argv);
+    return rc == 0 && !argv->failed ? 0 : err_set(err, ENOMEM, "start qemu: out of memory");
 }

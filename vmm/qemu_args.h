@@ -11,6 +11,8 @@
 #include "vmm/child.h"
 #include "vmm/vmm.h"
 
+struct json_object;
+
 struct qemu_arch {
     const char *name;           /* as in image manifests and in qemu-system-NAME */
     const char *package;        /* the Debian package of the binary */
@@ -19,6 +21,7 @@ struct qemu_arch {
     const char *tcg_cpu;        /* the default -cpu without KVM */
     const char *kernel_options; /* the built-in kernel command line */
     const char *tcg_kernel_options; /* added without KVM; begins with a space, or is empty */
+    uint64_t ram_address;       /* guest physical address where memory begins */
     bool pvpanic;               /* has a pvpanic-pci device */
 };
 
@@ -27,6 +30,7 @@ enum {
     QEMU_FD_QMP = CHILD_FIRST_FD,
     QEMU_FD_CONSOLE,
     QEMU_FD_OVERLAY, /* VMM_ROOT_MEMORY: the overlay; otherwise /dev/null */
+    QEMU_FD_STATE,   /* the device state to load; otherwise /dev/null */
     QEMU_FD_PORTS,   /* and upwards */
 };
 
@@ -54,8 +58,15 @@ const char *const *qemu_arch_names(void);
 const char *qemu_machine(const struct qemu_plan *plan);
 const char *qemu_cpu(const struct qemu_plan *plan);
 
+/* Bytes. */
+uint64_t qemu_memory(const struct vmm_config *config);
+
 /* The guest kernel's whole command line, malloc'd; NULL when out of memory. */
 char *qemu_kernel_options(const struct qemu_plan *plan);
+
+/* The options of the block node of a disk that the guest writes to; the caller frees them. A throw-away disk's flushes do
+ * nothing. */
+struct json_object *qemu_disk_node_options(const char *filename, const char *name, bool throw_away);
 
 /* Fills *argv (empty before; free with argv_free, also on failure). Returns 0 or -ENOMEM. */
 int qemu_args(const struct qemu_plan *plan, struct argv *argv, struct err *err);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -249,6 +250,27 @@ static void check_root_disk(struct problems *p, const struct vmm_config *c)
         add_problem(p, EINVAL, "root disk %s: no place was given for its overlay", c->root_disk);
 }
 
+/* QEMU maps the memory privately, but opens it for writing all the same. */
+static void check_load(struct problems *p, const struct vmm_config *c)
+{
+    struct stat st;
+    check_readable(p, "device state", c->load->state);
+    if (access(c->load->ram, R_OK | W_OK) < 0 || stat(c->load->ram, &st) < 0)
+        add_problem(p, errno, "memory %s: %s", c->load->ram, strerror(errno));
+    else if ((uint64_t)st.st_size != qemu_memory(c))
+        add_problem(p, EINVAL, "memory %s has %llu bytes, the machine %llu", c->load->ram,
+                    (unsigned long long)st.st_size, (unsigned long long)qemu_memory(c));
+}
+
+static void check_kernel(struct problems *p, const struct vmm_config *c, const struct qemu_arch *arch)
+{
+    check_kernel_options(p, c, arch);
+    check_readable(p, "kernel", c->kernel);
+    check_readable(p, "initramfs", c->initrd);
+    if (!c->kernel)
+        add_problem(p, EINVAL, "a kernel is needed");
+}
+
 int qemu_check(const struct vmm_config *c, struct err *err)
 {
     const struct qemu_arch *arch = qemu_arch_find(c->arch);
@@ -265,12 +287,13 @@ int qemu_check(const struct vmm_config *c, struct err *err)
     if (p.code != ENOEXEC)
         check_machine(&p, c, arch, binary);
     check_sizes(&p, c);
-    check_kernel_options(&p, c, arch);
-    check_readable(&p, "kernel", c->kernel);
-    check_readable(&p, "initramfs", c->initrd);
+    if (c->load)
+        check_load(&p, c);
+    else
+        check_kernel(&p, c, arch);
     if (c->root_disk)
         check_root_disk(&p, c);
-    if (!c->kernel || c->port_count > VMM_MAX_PORTS)
-        add_problem(&p, EINVAL, "a kernel and at most %d ports are needed", VMM_MAX_PORTS);
+    if (c->port_count > VMM_MAX_PORTS)
+        add_problem(&p, EINVAL, "at most %d ports are possible", VMM_MAX_PORTS);
     return p.code ? err_set(err, p.code, "%s", p.text) : 0;
 }

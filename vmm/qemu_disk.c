@@ -8,21 +8,18 @@
 #include <unistd.h>
 
 #include "src/cleanup.h"
-#include "vmm/child.h"
+#include "vmm/qcow2.h"
 #include "vmm/qemu_internal.h"
 
-enum { QEMU_IMG_TIMEOUT_MS = 10000 };
-
-/* The overlay is made in a descriptor: whatever qemu-img does, it can neither follow nor replace a name. */
-static int create_in(int fd, const char *base, struct err *err)
+/* The overlay is made in a descriptor, so it can neither follow nor replace a name. */
+static int create_in(int fd, const char *base, const char *recorded, struct err *err)
 {
-    cleanup_free char *absolute = realpath(base, NULL); /* qcow2 takes a relative name as relative to the overlay */
-    if (!absolute)
-        return err_errno(err, errno, "%s", base);
-    char target[32];
-    snprintf(target, sizeof target, "/proc/self/fd/%d", CHILD_FIRST_FD);
-    char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", absolute, target, NULL};
-    return child_run(argv, &fd, 1, QEMU_IMG_TIMEOUT_MS, NULL, 0, err);
+    uint64_t size;
+    cleanup_close int disk = open(base, O_RDONLY | O_CLOEXEC);
+    int rc = disk < 0 ? err_errno(err, errno, "open") : qcow2_size(disk, &size, err);
+    if (rc == 0)
+        rc = qcow2_create_overlay(fd, recorded, size, err);
+    return rc < 0 ? err_wrap(err, "%s", base) : 0;
 }
 
 static int create_file(const struct vmm_config *config, struct err *err)
@@ -30,7 +27,9 @@ static int create_file(const struct vmm_config *config, struct err *err)
     cleanup_close int fd = open(config->overlay, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_errno(err, errno, "make the root disk's overlay %s", config->overlay);
-    int rc = create_in(fd, config->root_disk, err);
+    cleanup_free char *relative = qcow2_relative_name(config->overlay, config->root_disk);
+    const char *recorded = config->backing ? config->backing : relative;
+    int rc = recorded ? create_in(fd, config->root_disk, recorded, err) : err_errno(err, errno, "%s", config->root_disk);
     if (rc < 0) {
         unlink(config->overlay);
         return err_wrap(err, "make the root disk's overlay %s", config->overlay);
@@ -46,7 +45,9 @@ static int create_unlinked(const struct vmm_config *config, int *out, struct err
     cleanup_close int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_errno(err, errno, "make the root disk's overlay in %s", directory);
-    if (create_in(fd, config->root_disk, err) < 0)
+    cleanup_free char *base = realpath(config->root_disk, NULL);
+    int rc = base ? create_in(fd, base, base, err) : err_errno(err, errno, "%s", config->root_disk);
+    if (rc < 0)
         return err_wrap(err, "make the root disk's overlay in %s", directory);
     *out = steal_fd(&fd);
     return 0;

@@ -9,13 +9,18 @@
  * Debian package to install (ENOENT, EACCES). */
 char *qemu_binary(const struct vmm_config *config, const struct qemu_arch *arch, struct err *err);
 
+/* The acceleration that the configuration comes to. */
+bool qemu_choose_kvm(const struct vmm_config *config, const struct qemu_arch *arch);
+
 /* vmm_backend.probe and .check. */
 int qemu_probe(const struct vmm_config *config, struct err *err);
 int qemu_check(const struct vmm_config *config, struct err *err);
 
+/* vmm_backend.shape. */
+char *qemu_shape(const struct vmm_config *config, struct err *err);
+
 /* Makes the throw-away overlay that the root mode asks for: at config->overlay (VMM_ROOT_COW), or in an unlinked file
- * whose descriptor becomes *fd (VMM_ROOT_MEMORY; in TMPDIR, else /var/tmp). *fd is -1 in every other case. Takes about
- * 20 ms. Returns 0 or -errno; nothing is left behind on failure. */
+ * whose descriptor becomes *fd (VMM_ROOT_MEMORY; in TMPDIR, else /var/tmp). *fd is -1 in every other case. Returns 0 or -errno; nothing is left behind on failure. */
 int qemu_overlay_create(const struct vmm_config *config, int *fd, struct err *err);
 
 #endif

@@ -52,6 +52,8 @@ struct vmm_save {
     const char *state;   /* device state */
     const char *overlay; /* the disk the machine writes to from now on, on top of the one it has written to so far, which
                             becomes the checkpoint's and is never written again */
+    const char *backing; /* how the overlay's header names that frozen disk, relative to the overlay's directory: where both
+                            will be in the end; NULL: where they are now */
 };
 
 struct vmm_save_report {
@@ -62,7 +64,9 @@ struct vmm_save_report {
     const char *method; /* how memory was copied: "reflink", "sparse copy" */
 };
 
-/* Completion of save(): code 0 or errno with a sentence; `report` is filled on success. */
+/* Completion of save(): code 0 or errno with a sentence; `report` is filled on success, else NULL. Only one failure leaves
+ * something behind: what was written could not be synced to disk. The disk has been switched then, `report` says so, and
+ * the overlay stays; the other files are removed. */
 typedef void vmm_saved_fn(void *data, int code, const char *sentence, const struct vmm_save_report *report);
 
 /* What a sandbox asks for. Strings are borrowed for the duration of check() and start(). NULL or 0: the default. */
@@ -83,9 +87,11 @@ struct vmm_config {
     const char *root_disk; /* qcow2 file: the image's base, or --root-disk */
     enum vmm_root_mode root_mode;
     const char *overlay; /* VMM_ROOT_COW: the path where the overlay is to be made */
+    const char *backing; /* how the overlay's header names root_disk (what is opened is root_disk), relative to the
+                            overlay's directory; NULL: where it is now */
 
-    const char *ram; /* where the guest's memory is kept as a private mapping: a path that start() makes (sparse, of
-                        `memory` bytes), unless `load` is given */
+    const char *ram; /* for a backend that needs a file to keep the guest's memory in: a path that start() makes, unless
+                        `load` is given. qemu needs none: a machine that boots has anonymous memory, which is faster */
     const struct vmm_load *load; /* NULL: boot; else go on from a saved state, `kernel` and `initrd` being ignored */
 
     struct vmm_port ports[VMM_MAX_PORTS];
@@ -124,8 +130,9 @@ struct vmm_backend {
     void (*pause)(struct vmm *vm, vmm_done_fn *done, void *data);
     void (*resume)(struct vmm *vm, vmm_done_fn *done, void *data);
     /* Full checkpoint of a running (or paused) machine, which then goes on as before; the loop is not blocked while memory
-     * is copied. With `disk_only` only the disk is switched (`ram` and `state` are NULL). One at a time (EBUSY). NULL
-     * where the backend cannot. */
+     * is copied. What is written to the ports meanwhile reaches the saved machine or not; too much of it ends in EAGAIN.
+     * With `disk_only` only the disk is switched (`ram` and `state` are NULL). One at a time (EBUSY). NULL
+     * where the backend cannot, EOPNOTSUPP for a root disk that is not VMM_ROOT_COW. A resume() meanwhile is put off. */
     void (*save)(struct vmm *vm, const struct vmm_save *save, bool disk_only, vmm_saved_fn *done, void *data);
     /* Everything that a resume needs to find the same again, as flat `key value` lines in a fixed order (vmm, version,
      * machine, cpu, accel, host cpu and TSC, memory, cpus, devices with addresses, ports): two machines whose texts are

@@ -90,8 +90,8 @@ Test(qemu_args, ports_have_pinned_numbers_names_and_descriptors)
     build();
     cr_assert_str_eq(value("-chardev", 0), "socket,id=qmp,fd=3");
     cr_assert_str_eq(value("-chardev", 1), "socket,id=console,fd=4");
-    cr_assert_str_eq(value("-chardev", 2), "socket,id=port1,fd=6");
-    cr_assert_str_eq(value("-chardev", 3), "socket,id=port2,fd=7");
+    cr_assert_str_eq(value("-chardev", 2), "socket,id=port1,fd=7");
+    cr_assert_str_eq(value("-chardev", 3), "socket,id=port2,fd=8");
     cr_assert_null(value("-chardev", 4));
     cr_assert_str_eq(value("-device", 0), "virtio-serial-pci-non-transitional,id=ports,addr=0x3,max_ports=9");
     cr_assert_str_eq(value("-device", 1), "virtconsole,bus=ports.0,nr=0,chardev=console");

@@ -175,7 +175,7 @@ Test(qemu, ports_and_console_reach_it_and_are_closed_here)
 {
     char got[8] = "";
     int console = f.config.console_fd, port = f.config.ports[0].fd;
-    run("printf c >&4; printf p >&6; exit 0");
+    run("printf c >&4; printf p >&7; exit 0");
     cr_assert_eq(read(f.console, got, sizeof got), 1);
     cr_assert_eq(got[0], 'c');
     cr_assert_eq(read(f.port, got, sizeof got), 1);
@@ -210,7 +210,7 @@ Test(qemu, a_failure_removes_the_overlay_again)
     snprintf(overlay, sizeof overlay, "%s/overlay", f.directory);
     f.config.overlay = overlay;
     f.config.root_disk = "/dev/null";
-    cr_assert_eq(start("exit 0", &err), -EIO);
+    cr_assert_eq(start("exit 0", &err), -EINVAL);
     cr_assert(strstr(err.text, "make the root disk's overlay"), "%s", err.text);
     cr_assert_eq(access(overlay, F_OK), -1);
     f.config.overlay = "/no/such/directory/overlay";

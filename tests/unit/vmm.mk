@@ -1,6 +1,7 @@
 # Unit tests of vmm/.
-VMM_TESTS = tests/unit/test-accel tests/unit/test-argv tests/unit/test-child tests/unit/test-qemu tests/unit/test-qemu-args \
-	tests/unit/test-qemu-check tests/unit/test-qmp tests/unit/test-tail
+VMM_TESTS = tests/unit/test-accel tests/unit/test-argv tests/unit/test-child tests/unit/test-disk-copies \
+	tests/unit/test-known tests/unit/test-pages tests/unit/test-qemu tests/unit/test-qemu-args tests/unit/test-qemu-check \
+	tests/unit/test-qmp tests/unit/test-tail
 VMM_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 VMM_TEST_LIBS = vmm/libvmm.a src/libhost.a src/libcommon.a $(JSON_LIBS) $(UNIT_LIBS)
 
@@ -30,3 +31,12 @@ tests_unit_test_qmp_LDADD = $(VMM_TEST_LIBS)
 tests_unit_test_tail_SOURCES = tests/unit/test-tail.c
 tests_unit_test_tail_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_tail_LDADD = $(VMM_TEST_LIBS)
+tests_unit_test_disk_copies_SOURCES = tests/unit/test-disk-copies.c
+tests_unit_test_disk_copies_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_disk_copies_LDADD = $(VMM_TEST_LIBS)
+tests_unit_test_pages_SOURCES = tests/unit/test-pages.c
+tests_unit_test_pages_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_pages_LDADD = $(VMM_TEST_LIBS)
+tests_unit_test_known_SOURCES = tests/unit/test-known.c
+tests_unit_test_known_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_known_LDADD = $(VMM_TEST_LIBS)

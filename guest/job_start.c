@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/close_range.h>
 #include <pthread.h>
+#include <sanitizer/asan_interface.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -162,6 +163,8 @@ static int clone_child(struct request *r)
                    &r->start->pid);
     int saved = errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    /* The child never returns from its frames, and the next stack may lie here too. */
+    ASAN_UNPOISON_MEMORY_REGION(stack, CHILD_STACK);
     munmap(stack, CHILD_STACK);
     return rc < 0 ? -saved : 0;
 }

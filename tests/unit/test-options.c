@@ -9,6 +9,8 @@
 
 static const char *const modes[] = {"cow", "memory", "readonly", NULL};
 
+enum { MAX_WORDS = 32 };
+
 struct values {
     bool json, quiet;
     const char *name, *mode;
@@ -16,6 +18,7 @@ struct values {
     uint64_t memory;
     struct option_list env, passed;
     struct operands operands;
+    char *argv[MAX_WORDS + 1];
     int code;
 };
 
@@ -42,16 +45,19 @@ static bool parse_as(const struct usage *shape, struct values *v, char **words)
     usage.more = more;
     if (!usage.about)
         usage.about = "About.";
+    /* What is parsed points into the words, which are often a literal of the caller's expression. */
     int argc = 0;
-    while (words[argc])
-        argc++;
+    for (; words[argc] && argc < MAX_WORDS; argc++)
+        v->argv[argc] = words[argc];
+    v->argv[argc] = NULL;
     v->code = -1;
-    return options_parse(&usage, argc, words, &v->operands, &v->code);
+    return options_parse(&usage, argc, v->argv, &v->operands, &v->code);
 }
 
 static const struct usage any_operands = {.max_operands = -1};
 static const struct usage command = {.max_operands = 1, .takes_command = true, .operands = "[SANDBOX] -- COMMAND"};
 
+/* Lives until the end of the enclosing block; cr_assert makes one of its own. */
 #define ARGV(...) ((char *[]){"test", __VA_ARGS__, NULL})
 
 Test(options, every_way_to_write_a_value)
@@ -86,12 +92,14 @@ Test(options, every_kind_reaches_its_variable)
     cr_assert_null(v.env.words[2]);
     cr_assert_str_eq(v.passed.words[0], "--to-mount=x y");
     option_list_free(&v.env);
+    option_list_free(&v.passed);
 }
 
 Test(options, operands_and_options_mix_until_the_dashes)
 {
     struct values v = {0};
-    cr_assert(parse_as(&any_operands, &v, ARGV("a", "--json", "-", "--", "--quiet", "b")));
+    char **argv = ARGV("a", "--json", "-", "--", "--quiet", "b");
+    cr_assert(parse_as(&any_operands, &v, argv));
     cr_assert_eq(v.operands.count, 4);
     cr_assert_str_eq(v.operands.words[0], "a");
     cr_assert_str_eq(v.operands.words[1], "-");
@@ -104,7 +112,8 @@ Test(options, operands_and_options_mix_until_the_dashes)
 Test(options, a_command_is_left_alone)
 {
     struct values v = {0};
-    cr_assert(parse_as(&command, &v, ARGV("sb", "-q", "--", "ls", "--json", "--", "-n")));
+    char **argv = ARGV("sb", "-q", "--", "ls", "--json", "--", "-n");
+    cr_assert(parse_as(&command, &v, argv));
     cr_assert_eq(v.operands.count, 1);
     cr_assert_str_eq(v.operands.words[0], "sb");
     cr_assert_str_eq(v.operands.command[0], "ls");
@@ -125,6 +134,16 @@ static void expect_mistake(const struct usage *shape, char **words, const char *
     char expected[256];
     snprintf(expected, sizeof expected, "gondolin: test: %s\n", sentence);
     cr_assert_stderr_eq_str(expected);
+}
+
+Test(options, lists_are_freed_on_a_mistake)
+{
+    struct values v = {0};
+    cr_redirect_stderr();
+    cr_assert_not(parse_as(&any_operands, &v, ARGV("-e", "A=1", "--to-mount=x", "--xyzzy")));
+    cr_assert_null(v.env.words);
+    cr_assert_eq(v.env.count, 0);
+    cr_assert_null(v.passed.words);
 }
 
 Test(options, typo)

@@ -89,7 +89,7 @@ static void set_state(struct supervisor *s, enum supervisor_state state)
     supervisor_event(s, "state", event);
     free(s->session.state);
     s->session.state = strdup(state_names[state]);
-    if (state == STATE_STARTING || state == STATE_RUNNING || state == STATE_STOPPING)
+    if (s->session.directory && (state == STATE_STARTING || state == STATE_RUNNING || state == STATE_STOPPING))
         session_publish(&s->session, NULL);
 }
 
@@ -653,6 +653,8 @@ static void take_down(struct supervisor *s)
         rmdir(s->start->mountpoint);
     if (s->session.directory)
         session_remove(&s->session);
+    else
+        session_close(&s->session);
     keeper_dismiss(s->keeper);
     free(s->guest_kernel);
 }
@@ -660,7 +662,7 @@ static void take_down(struct supervisor *s)
 int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *ready, void *data, struct err *err)
 {
     struct supervisor s = {.start = start, .ready = ready, .ready_data = data, .started_ms = loop_now_ms(),
-                           .signal_fd = -1, .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = -1};
+                           .session.lock_fd = -1, .signal_fd = -1, .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = -1};
     struct store_work work = {.lock = -1};
     s.backend = vmm_backend_find(start->options->vmm, err);
     s.loop = loop_new();

@@ -16,6 +16,7 @@
 #include "images/image_internal.h"
 #include "images/manifest.h"
 #include "images/store.h"
+#include "images/verified.h"
 #include "src/cleanup.h"
 #include "src/nearest.h"
 
@@ -70,6 +71,21 @@ int image_check_files(const char *directory, const struct manifest *manifest, bo
     int code = 0;
     for (size_t i = 0; code == 0 && i < manifest->file_count; i++)
         code = check_file(directory, &manifest->files[i], verify, err);
+    return code;
+}
+
+/* Once the digests have been right they are computed again only after something has touched the files. */
+static int check_once(const char *directory, const struct manifest *manifest, bool verify, struct err *err)
+{
+    int code = image_check_files(directory, manifest, false, err);
+    if (code < 0)
+        return code;
+    cleanup_free char *state = verified_state(directory, manifest);
+    if (!verify && verified_is_recorded(directory, state))
+        return 0;
+    code = image_check_files(directory, manifest, true, err);
+    if (code == 0)
+        verified_record(directory, manifest, state);
     return code;
 }
 
@@ -149,7 +165,7 @@ static int open_located(const char *reference, bool verify, struct image *out, s
     int code = image_load_manifest(out->directory, &manifest, err);
     if (code < 0)
         return code;
-    code = image_check_files(out->directory, &manifest, verify, err);
+    code = check_once(out->directory, &manifest, verify, err);
     if (code == 0)
         code = fill(out, &manifest, err);
     manifest_free(&manifest);

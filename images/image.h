@@ -30,10 +30,11 @@ struct image {
 };
 
 /* Finds an image by tag, by build id or a unique prefix of one (at least 4 digits), or by directory (a reference with a
- * '/'), and checks that its manifest is well formed and its files have the recorded sizes. With `verify`, also checks
- * every SHA-256 (the error names the file and both digests). Errors: ENOENT (err names near matches and the command that
- * builds it), EEXIST (a prefix of several), EINVAL (damaged manifest), EPROTONOSUPPORT (made by another version), EBADMSG
- * (size or digest differs). *out is filled; free with image_close, which also lets go of the image. */
+ * '/'), and checks that its manifest is well formed and its files have the recorded sizes and SHA-256 digests (the error
+ * names the file and both). Without `verify` the digests are computed only when the files have been touched since that
+ * was last done (images/verified.h). Errors: ENOENT (err names near matches and the command that builds it), EEXIST (a
+ * prefix of several), EINVAL (damaged manifest), EPROTONOSUPPORT (made by another version), EBADMSG (size or digest
+ * differs). *out is filled; free with image_close, which also lets go of the image. */
 int image_open(const char *reference, bool verify, struct image *out, struct err *err);
 void image_close(struct image *image);
 

@@ -25,7 +25,8 @@ images_libimages_a_SOURCES = \
 	images/source_busybox.c \
 	images/source_debian.c \
 	images/store.c images/store.h \
-	images/tree.c images/tree.h
+	images/tree.c images/tree.h \
+	images/verified.c images/verified.h
 
 # What a program that uses the library links with, after it.
 IMAGES_LIBS = $(GUESTFS_LIBS) $(ARCHIVE_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS)

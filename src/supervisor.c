@@ -217,14 +217,14 @@ static void read_vmm_log(void *data, uint32_t events)
     struct supervisor *s = data;
     char buffer[1024];
     (void)events;
-    ssize_t n = read(s->vmm_log_fd, buffer, sizeof buffer - 1);
-    if (n > 0) {
-        buffer[n] = '\0';
-        supervisor_log(s, "%s: %s", s->backend->name, buffer);
-    } else if (n == 0 || errno != EAGAIN) {
-        watch_del(s->vmm_log_watch);
-        s->vmm_log_watch = NULL;
-    }
+    ssize_t n = read(s->vmm_log_fd[0], buffer, sizeof buffer - 1);
+    if (n <= 0)
+        return;
+    buffer[n] = '\0';
+    char *rest = buffer;
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (*line)
+            supervisor_log(s, "%s", line);
 }
 
 /* ---- the agent ---- */
@@ -458,7 +458,7 @@ static struct watch *watch_stream(struct supervisor *s, int fd, loop_fd_fn *fn)
 }
 
 struct machine_ends {
-    int ctl[2], root[2], console[2], log[2];
+    int ctl[2], root[2], console[2];
 };
 
 static int make_ends(struct supervisor *s, struct machine_ends *e)
@@ -466,13 +466,12 @@ static int make_ends(struct supervisor *s, struct machine_ends *e)
     int rc = socket_pair(e->ctl);
     rc = rc ? rc : socket_pair(e->root);
     rc = rc ? rc : socket_pair(e->console);
-    rc = rc ? rc : pipe2(e->log, O_CLOEXEC) < 0 ? -errno : 0;
+    rc = rc ? rc : pipe2(s->vmm_log_fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
     if (rc)
         return rc;
     s->console_fd = e->console[0];
-    s->vmm_log_fd = e->log[0];
     s->console_watch = watch_stream(s, s->console_fd, read_console);
-    s->vmm_log_watch = watch_stream(s, s->vmm_log_fd, read_vmm_log);
+    s->vmm_log_watch = loop_watch(s->loop, s->vmm_log_fd[0], EPOLLIN, read_vmm_log, s);
     return s->console_watch && s->vmm_log_watch ? 0 : -errno;
 }
 
@@ -507,14 +506,14 @@ static struct vmm_config machine_config(const struct supervisor *s, const char *
         .ports = {{PORT_CTL, e->ctl[1]}, {PORT_ROOT, e->root[1]}},
         .port_count = 2,
         .console_fd = e->console[1],
-        .log_fd = e->log[1],
+        .log_fd = s->vmm_log_fd[1],
     };
 }
 
 /* Before anything is made: is all there that it takes, and can all that was asked for be had? */
 static int check_machine(const struct supervisor *s, struct err *err)
 {
-    const struct machine_ends none = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+    const struct machine_ends none = {{-1, -1}, {-1, -1}, {-1, -1}};
     struct vmm_config config = machine_config(s, s->work_dir, &none);
     return s->backend->check(&config, err) < 0 ? err_wrap(err, "mount") : 0;
 }
@@ -537,7 +536,6 @@ static int start_machine(struct supervisor *s, struct err *err)
         return err_errno(err, -rc, "mount: channels to the machine");
     struct vmm_config config = machine_config(s, overlay, &e);
     rc = s->backend->start(s->loop, &config, &vm_events, s, &s->vm, err);
-    close(e.log[1]);
     if (rc < 0)
         return rc;
     s->session.vm_pid = s->backend->pid(s->vm);
@@ -662,7 +660,8 @@ static void take_down(struct supervisor *s)
 int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *ready, void *data, struct err *err)
 {
     struct supervisor s = {.start = start, .ready = ready, .ready_data = data, .started_ms = loop_now_ms(),
-                           .session.lock_fd = -1, .signal_fd = -1, .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = -1};
+                           .session.lock_fd = -1, .signal_fd = -1, .mounts_fd = -1, .console_fd = -1,
+                           .vmm_log_fd = {-1, -1}};
     struct store_work work = {.lock = -1};
     s.backend = vmm_backend_find(start->options->vmm, err);
     s.loop = loop_new();

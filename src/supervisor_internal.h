@@ -37,7 +37,8 @@ struct supervisor {
     const struct vmm_backend *backend;
     struct vmm *vm;
     struct agent_link *link;
-    int console_fd, vmm_log_fd; /* our ends */
+    int console_fd;    /* our end */
+    int vmm_log_fd[2]; /* both ends: the monitor's backend writes what its program says, and its own remarks */
     struct watch *console_watch, *vmm_log_watch, *signal_watch, *mounts_watch, *waiter_watch;
     int mounts_fd;
     int signal_fd;

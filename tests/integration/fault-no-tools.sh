@@ -4,7 +4,7 @@
 
 # A PATH with everything but one program.
 path_without() {
-    rm -rf "$scratch/bin"
+    rm -rf "${scratch:?}/bin"
     mkdir "$scratch/bin"
     for dir in $(echo "$PATH" | tr : ' '); do
         find "$dir/" -maxdepth 1 ! -type d -exec ln -s -t "$scratch/bin" {} + 2>/dev/null || true
@@ -51,6 +51,6 @@ fi
 mkdir "$scratch/broken-store"
 refused 125 'libguestfs\|supermin\|appliance' env GONDOLIN_STORE="$scratch/broken-store" LIBGUESTFS_HV=/bin/false \
     gondolin build busybox --quiet
-[ -z "$(ls "$scratch/broken-store/images" "$scratch/broken-store/tags" "$scratch/broken-store/tmp" | grep -v :)" ] ||
+[ -z "$(cd "$scratch/broken-store" && find images tags tmp -mindepth 1)" ] ||
     fail 'a failed build left something in the store'
 expect_nothing_left

@@ -29,6 +29,7 @@ fail() {
     for log in "$scratch"/*.log; do
         [ -f "$log" ] && { echo "--- $log" >&2; tail -n 20 "$log" >&2; }
     done
+    our_processes | while read -r pid _; do ps -o pid=,stat=,wchan:24=,args= -p "$pid"; done >&2
     exit 1
 }
 
@@ -50,6 +51,17 @@ eventually() {
         [ "$tries" -gt 0 ] || return 1
         sleep 0.05
     done
+}
+
+# Fails unless a child of this shell ends: `ends_within SECONDS PID`. Sets $code to its exit code.
+ends_within() {
+    eventually "$1" is_over "$2" || fail "still there after $1 s: $(ps -o pid=,stat=,wchan:24=,args= -p "$2")"
+    code=0
+    wait "$2" || code=$?
+}
+
+is_over() {
+    [ ! -d "/proc/$1" ] || grep -q '^State:.[ZX]' "/proc/$1/status"
 }
 
 # Boots a sandbox on $scratch/sb (or $scratch/$1, with further options behind it); sets $sb.
@@ -131,6 +143,11 @@ sanitizer_reports() {
     find "$scratch" -maxdepth 1 -name 'sanitizer.*' -size +0
 }
 
+# What a test has to undo besides, whichever way it ends: to be defined again there.
+at_end() {
+    :
+}
+
 finish_test() {
     code=$?
     trap - EXIT
@@ -150,6 +167,7 @@ finish_test() {
         sanitizer_reports | while read -r report; do head -n 60 "$report"; done >&2
         code=1
     fi
+    at_end
     rm -rf "$scratch"
     exit "$code"
 }

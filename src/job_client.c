@@ -29,6 +29,7 @@ enum {
 /* The thread that sits in a read of the job's `wait`. */
 struct waiter {
     int fd, notify_fd;
+    bool started;
     _Atomic bool done;
     char line[RESULT_MAX];
     int error; /* errno of the read */
@@ -249,6 +250,7 @@ static int start_waiter(struct waiter *w)
 {
     pthread_t thread;
     int code = pthread_create(&thread, NULL, wait_for_job, w);
+    w->started = code == 0;
     return code ? -code : pthread_detach(thread);
 }
 
@@ -437,4 +439,14 @@ int job_client_run(const struct job_request *request)
     }
     wait_for_end(c);
     return finish(c);
+}
+
+void job_client_leave(int code)
+{
+    const struct client *c = &client;
+    bool waits = c->waiter.started && !c->waiter.done;
+    if (waits || c->in.state == COPIER_RUNNING || c->out.state == COPIER_RUNNING || c->err.state == COPIER_RUNNING) {
+        fflush(NULL);
+        _exit(code);
+    }
 }

@@ -163,16 +163,23 @@ static int add_word(struct option_list *list, const char *word)
 
 void option_list_free(struct option_list *list)
 {
+    for (size_t i = 0; list->owned && i < list->count; i++)
+        free((char *)list->words[i]);
     free(list->words);
     *list = (struct option_list){0};
 }
 
 static int pass(const struct option_spec *o, const char *value, struct err *err)
 {
+    struct option_list *list = o->to;
     char *word;
-    if (asprintf(&word, value ? "--%s=%s" : "--%s", o->name, value) < 0 || add_word(o->to, word) < 0)
+    if (asprintf(&word, value ? "--%s=%s" : "--%s", o->name, value) < 0)
         return err_errno(err, ENOMEM, "--%s", o->name);
-    return 0;
+    list->owned = true;
+    if (add_word(list, word) == 0)
+        return 0;
+    free(word);
+    return err_errno(err, ENOMEM, "--%s", o->name);
 }
 
 static int check_choice(const struct option_spec *o, const char *value, struct err *err)
@@ -302,20 +309,27 @@ static int check_operands(const struct usage *u, const struct operands *operands
     return 0;
 }
 
+static bool free_list(const struct option_spec *o, const void *data)
+{
+    (void)data;
+    if (o->kind == OPTION_LIST || o->kind == OPTION_PASS)
+        option_list_free(o->to);
+    return false;
+}
+
 bool options_parse(const struct usage *usage, int argc, char **argv, struct operands *operands, int *code)
 {
     struct parser parser = {.usage = usage, .argv = argv, .argc = argc};
     struct err err = {0};
     *operands = (struct operands){.words = argv + 1};
     int rc = parse_words(&parser, operands, &err);
-    if (rc == 0 && parser.help) {
-        options_help(usage);
-        *code = 0;
-        return false;
-    }
-    if (rc == 0)
+    if (rc == 0 && !parser.help)
         rc = check_operands(usage, operands, &err);
-    if (rc < 0)
-        *code = verb_failed(usage->verb, &err);
-    return rc == 0;
+    if (rc == 0 && !parser.help)
+        return true;
+    find(usage, free_list, NULL);
+    if (rc == 0)
+        options_help(usage);
+    *code = rc < 0 ? verb_failed(usage->verb, &err) : 0;
+    return false;
 }

@@ -32,8 +32,9 @@ enum option_kind {
 };
 
 struct option_list {
-    const char **words; /* borrowed from argv (OPTION_PASS: malloc'd); NULL-terminated once there is one */
+    const char **words; /* NULL-terminated once there is one */
     size_t count;
+    bool owned; /* the words are malloc'd (OPTION_PASS), not borrowed from argv */
 };
 
 struct option_spec {
@@ -70,8 +71,9 @@ static inline const char *operand_at(const struct operands *operands, int i)
     return i < operands->count ? operands->words[i] : NULL;
 }
 
-/* Fills the variables named in the tables. False when the verb is to return *code at once: help was printed (0), or a
- * mistake was reported in one line on stderr, with the nearest name there is (EXIT_GONDOLIN). */
+/* Fills the variables named in the tables; the lists are then to be freed. False when the verb is to return *code at once,
+ * with nothing to free: help was printed (0), or a mistake was reported in one line on stderr, with the nearest name there
+ * is (EXIT_GONDOLIN). */
 bool options_parse(const struct usage *usage, int argc, char **argv, struct operands *operands, int *code);
 
 /* Prints the help of a verb on stdout. */

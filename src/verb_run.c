@@ -155,8 +155,6 @@ int verb_run(int argc, char **argv)
     }
     end(&o);
     option_list_free(&request.env);
-    for (size_t i = 0; i < passed.count; i++)
-        free((char *)passed.words[i]);
     option_list_free(&passed);
     return code;
 }

@@ -39,5 +39,6 @@ int verb_shell(int argc, char **argv)
     code = job_client_run(&request);
     session_close(&session);
     option_list_free(&request.env);
+    job_client_leave(code);
     return code;
 }

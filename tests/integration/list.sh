@@ -49,7 +49,7 @@ kill "$holder"
 # From inside, by the plain programs, and a second time.
 (cd "$sb" && timeout 20 gondolin umount .) 2>"$scratch/err" && fail 'a directory in use was unmounted'
 timeout 20 gondolin umount other || fail 'umount by name'
-expect_nothing_left
+nothing_left || fail "umount returned before it was over: $(leftovers)"
 refused 125 'no running sandbox' gondolin umount other
 
 sandbox three

@@ -118,7 +118,8 @@ static int dump_mapping(struct dump *d, int pagemap)
         off_t at = (off_t)((d->source->address / PAGE + page) * sizeof *entries);
         ssize_t n = pread(pagemap, entries, wanted * sizeof *entries, at);
         if (n <= 0) /* end of file: the process has ended */
-            return err_errno(d->err, n < 0 ? errno : ESRCH, "read the page table of process %d", (int)d->source->pid);
+            return err_errno(d->err, n < 0 ? errno : ESRCH, "read the page table of process %d",
+                             (int)d->source->pid);
         size_t count = (size_t)n / sizeof *entries;
         int rc = dump_entries(d, entries, count, page);
         if (rc < 0)

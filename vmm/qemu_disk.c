@@ -29,7 +29,8 @@ static int create_file(const struct vmm_config *config, struct err *err)
         return err_errno(err, errno, "make the root disk's overlay %s", config->overlay);
     cleanup_free char *relative = qcow2_relative_name(config->overlay, config->root_disk);
     const char *recorded = config->backing ? config->backing : relative;
-    int rc = recorded ? create_in(fd, config->root_disk, recorded, err) : err_errno(err, errno, "%s", config->root_disk);
+    int rc = recorded ? create_in(fd, config->root_disk, recorded, err)
+                      : err_errno(err, errno, "%s", config->root_disk);
     if (rc < 0) {
         unlink(config->overlay);
         return err_wrap(err, "make the root disk's overlay %s", config->overlay);

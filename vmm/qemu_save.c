@@ -500,7 +500,8 @@ static int make_file(char **path, const char *name, int *fd, struct err *err)
 static int make_files(struct qemu_save *s, const struct vmm_save *save, struct err *err)
 {
     struct work *w = s->work;
-    cleanup_free char *relative = save->backing ? strdup(save->backing) : qcow2_relative_name(save->overlay, s->vm->disk);
+    cleanup_free char *relative =
+        save->backing ? strdup(save->backing) : qcow2_relative_name(save->overlay, s->vm->disk);
     if (!relative || (w->disk = open(s->vm->disk, O_RDONLY | O_CLOEXEC)) < 0)
         return err_errno(err, errno, "open the guest's disk %s", s->vm->disk);
     w->backing = steal_pointer(&relative);
@@ -529,8 +530,8 @@ static int check_savable(const struct vmm *vm, struct err *err)
     if (vm->pid < 0)
         return err_set(err, EPIPE, "qemu has ended");
     if (!vm->disk)
-        return err_set(err, EOPNOTSUPP, "only a machine whose root disk is a throw-away overlay file can be saved; start it "
-                       "with --root-mode cow");
+        return err_set(err, EOPNOTSUPP, "only a machine whose root disk is a throw-away overlay file can be saved; start "
+                       "it with --root-mode cow");
     return 0;
 }
 

@@ -128,7 +128,7 @@ static void write_shape(FILE *out, const struct qemu_plan *plan, const struct fa
 
 static char *shape_of(const struct qemu_plan *plan, const struct argv *argv, struct err *err)
 {
-    struct facts facts;
+    struct facts facts = {.version = ""};
     if (learn(plan, &facts, err) < 0)
         return NULL;
     char *text = NULL;

@@ -235,26 +235,21 @@ static void forget_woken(struct front *front)
     }
 }
 
-/* Is the caller of this request going to wait for it all the same? Programs use ALRM to limit how long they wait for a
- * control file, and to show progress while they work on files. */
-static bool goes_on(const struct front *front, uint64_t unique)
-{
-    pid_t caller = pump_caller(front->pump, unique);
-    bool is_control = caller < 0;
-    if (is_control)
-        caller = control_caller(front->control, unique);
-    return caller > 0 && !caller_gives_up(caller, is_control);
-}
-
+/* Programs use ALRM to limit how long they wait for a control file, and to show progress while they work on files. What is
+ * not to be found has just been answered. */
 static void interrupt(struct front *front, uint8_t *message, size_t len)
 {
     struct fuse_in_header header;
     struct fuse_interrupt_in in;
     memcpy(&header, message, sizeof header);
     memcpy(&in, message + sizeof header, sizeof in);
-    if (goes_on(front, in.unique) && let_wait(front, header.unique))
+    pid_t of_files = pump_caller(front->pump, in.unique), of_control = control_caller(front->control, in.unique);
+    pid_t caller = of_files > 0 ? of_files : of_control;
+    if (caller > 0 && !caller_gives_up(caller, of_files < 0) && let_wait(front, header.unique))
         return;
-    if (!pump_interrupt(front->pump, in.unique) && !front->closing)
+    if (of_files >= 0)
+        pump_interrupt(front->pump, in.unique);
+    else if (of_control >= 0 && !front->closing)
         to_libfuse(front, message, len);
 }
 

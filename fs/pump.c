@@ -2,6 +2,7 @@
 #include "fs/pump.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -518,7 +519,13 @@ static void handle_writable(void *data)
 static void handle_closed(void *data, int code)
 {
     struct pump *pump = data;
-    break_off(pump, code ? strerror(code) : "the guest's file server is gone");
+    char why[128];
+    if (code == EPROTO)
+        snprintf(why, sizeof why, "the guest's file server sent a message of an impossible length");
+    else
+        snprintf(why, sizeof why, "the connection to the guest's file server ended%s%s", code ? ": " : "",
+                 code ? strerror(code) : "");
+    break_off(pump, why);
 }
 
 static void send_init(struct pump *pump)

@@ -189,8 +189,11 @@ static void handle_frame(void *data, uint8_t *msg, size_t len)
 static void handle_close(void *data, int code)
 {
     char why[128];
-    snprintf(why, sizeof why, "the connection to the guest agent ended%s%s", code ? ": " : "",
-             code ? strerror(code) : "");
+    if (code == EPROTO)
+        snprintf(why, sizeof why, "the guest agent sent a frame of an impossible length");
+    else
+        snprintf(why, sizeof why, "the connection to the guest agent ended%s%s", code ? ": " : "",
+                 code ? strerror(code) : "");
     close_link(data, why);
 }
 

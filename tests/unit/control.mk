@@ -17,3 +17,10 @@ tests_unit_test_follow_SOURCES = tests/unit/test-follow.c $(CONTROL_BENCH)
 tests_unit_test_follow_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_follow_LDADD = $(CONTROL_TEST_LIBS)
 TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow
+
+check_PROGRAMS += tests/fuzz/replay-pump tests/fuzz/replay-frames
+tests_fuzz_replay_pump_SOURCES = tests/fuzz/fuzz-pump.c $(FUZZ_COMMON)
+tests_fuzz_replay_pump_LDADD = fs/libhostview.a fs/libfs.a src/libcommon.a -lpthread
+tests_fuzz_replay_frames_SOURCES = tests/fuzz/fuzz-frames.c $(FUZZ_COMMON)
+tests_fuzz_replay_frames_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) \
+	$(JSON_LIBS) -lpthread

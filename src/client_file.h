@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sandbox's control files as the command line uses them: whole reads and writes, errors in the sandbox's own words. */
+/* A sandbox's control files as the command line uses them: whole reads and writes, errors in the sandbox's own words.
+ * */
 #ifndef GONDOLIN_SRC_CLIENT_FILE_H
 #define GONDOLIN_SRC_CLIENT_FILE_H
 
@@ -7,8 +8,8 @@
 
 #include "src/err.h"
 
-/* Writes `text` in one piece to an open control file. When it is refused, *err has the sentence that the descriptor then
- * gives to read (it has to be O_RDWR for that), or else "WHAT: reason of the errno". */
+/* Writes `text` in one piece to an open control file. When it is refused, *err has the sentence that the descriptor
+ * then gives to read (it has to be O_RDWR for that), or else "WHAT: reason of the errno". */
 int client_file_request(int fd, const char *what, const char *text, struct err *err);
 
 /* Opens `name` below dir_fd, writes as above, closes. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A thread that copies one descriptor to another until the end.
  *
- * Threads, because both sides may be files that only know blocking calls well: a terminal shared with other programs must
- * not be made non-blocking, and poll on a FUSE file costs the same round trip as the read that it saves. */
+ * Threads, because both sides may be files that only know blocking calls well: a terminal shared with other programs
+ * must not be made non-blocking, and poll on a FUSE file costs the same round trip as the read that it saves. */
 #ifndef GONDOLIN_SRC_COPIER_H
 #define GONDOLIN_SRC_COPIER_H
 
@@ -30,8 +30,8 @@ struct copier {
     _Atomic uint64_t wake_at; /* tell when `copied` reaches this */
 };
 
-/* Starts the thread, detached; all signals are to be blocked already. The struct has to live as long as the process. 0 or
- * -errno. */
+/* Starts the thread, detached; all signals are to be blocked already. The struct has to live as long as the process. 0
+ * or -errno. */
 int copier_start(struct copier *copier);
 
 #endif

@@ -37,9 +37,9 @@ struct job_request {
          &(r)->timeout_ms},                                                                                            \
         {"no-stdin", 0, NULL, "give the command no input", NULL, OPTION_FLAG, &(r)->no_input}
 
-/* Runs the job to its end. Returns the exit code for the program: the command's own, 128 + N for signal N, 126 and 127 when
- * it could not be started, EXIT_TIMEOUT, EXIT_GONDOLIN. Reports errors on stderr. May be called once in a process: threads
- * of it may still sit in reads of standard input or of output that nobody ends when it returns. */
+/* Runs the job to its end. Returns the exit code for the program: the command's own, 128 + N for signal N, 126 and 127
+ * when it could not be started, EXIT_TIMEOUT, EXIT_GONDOLIN. Reports errors on stderr. May be called once in a
+ * process: threads of it may still sit in reads of standard input or of output that nobody ends when it returns. */
 int job_client_run(const struct job_request *request);
 
 /* Ends the process if there are such threads; nothing could make them end in order. Otherwise returns. */

@@ -12,8 +12,8 @@
  *     if (!options_parse(&usage, argc, argv, &operands, &code))
  *         return code;
  *
- * Options may stand before, between and after the operands: --name VALUE, --name=VALUE, -n VALUE, -nVALUE, flags also in
- * one word (-ab). "--" ends them. -h and --help are known to every verb. */
+ * Options may stand before, between and after the operands: --name VALUE, --name=VALUE, -n VALUE, -nVALUE, flags also
+ * in one word (-ab). "--" ends them. -h and --help are known to every verb. */
 #ifndef GONDOLIN_SRC_OPTIONS_H
 #define GONDOLIN_SRC_OPTIONS_H
 
@@ -28,7 +28,7 @@ enum option_kind {
     OPTION_UNSIGNED, /* unsigned: decimal */
     OPTION_SIZE,     /* uint64_t: bytes, with an optional suffix K, M, G or T (powers of 1024) */
     OPTION_LIST,     /* struct option_list: every value in order */
-    OPTION_PASS,     /* struct option_list: the option itself, written --name or --name=value, to hand to another verb */
+    OPTION_PASS,     /* struct option_list: the option itself as --name or --name=value, to hand to another verb */
 };
 
 struct option_list {
@@ -71,9 +71,9 @@ static inline const char *operand_at(const struct operands *operands, int i)
     return i < operands->count ? operands->words[i] : NULL;
 }
 
-/* Fills the variables named in the tables; the lists are then to be freed. False when the verb is to return *code at once,
- * with nothing to free: help was printed (0), or a mistake was reported in one line on stderr, with the nearest name there
- * is (EXIT_GONDOLIN). */
+/* Fills the variables named in the tables; the lists are then to be freed. False when the verb is to return *code at
+ * once, with nothing to free: help was printed (0), or a mistake was reported in one line on stderr, with the nearest
+ * name there is (EXIT_GONDOLIN). */
 bool options_parse(const struct usage *usage, int argc, char **argv, struct operands *operands, int *code);
 
 /* Prints the help of a verb on stdout. */
@@ -85,8 +85,8 @@ int options_size(const char *text, unsigned long long *bytes);
 
 void option_list_free(struct option_list *list);
 
-/* Prints "gondolin: VERB: SENTENCE" on stderr (the verb once, where the sentence begins with it), control characters shown
- * as '?'. Returns EXIT_GONDOLIN. */
+/* Prints "gondolin: VERB: SENTENCE" on stderr (the verb once, where the sentence begins with it), control characters
+ * shown as '?'. Returns EXIT_GONDOLIN. */
 int verb_failed(const char *verb, const struct err *err);
 
 /* The same for a sentence made on the spot. */

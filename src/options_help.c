@@ -47,8 +47,8 @@ void options_help(const struct usage *u)
     if (width > WIDEST_NAME)
         width = WIDEST_NAME;
 
-    printf("Usage: gondolin %s [OPTION]...%s%s\n%s\n\n", u->verb, u->operands ? " " : "", u->operands ? u->operands : "",
-           u->about);
+    printf("Usage: gondolin %s [OPTION]...%s%s\n%s\n\n", u->verb, u->operands ? " " : "",
+           u->operands ? u->operands : "", u->about);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const struct option_spec *o = tables[i]; o && o->name; o++)
             print_option(o, width);

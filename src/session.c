@@ -25,8 +25,8 @@ static bool is_own_directory(const char *path)
     return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
 }
 
-/* The path of BASE, malloc'd; the directory need not exist yet. A runtime directory of somebody else (as `su` leaves it in the
- * environment) is passed over, one that does not exist is a mistake worth reporting. */
+/* The path of BASE, malloc'd; the directory need not exist yet. A runtime directory of somebody else (as `su` leaves
+ * it in the environment) is passed over, one that does not exist is a mistake worth reporting. */
 static int base_path(char **path, struct err *err)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -317,8 +317,8 @@ static bool read_listed(const char *base, const char *id, struct session *s)
     return true;
 }
 
-/* Called for a directory that nobody had locked. Looks again with the registry locked, so that a session just being made
- * is never taken for a dead one. */
+/* Called for a directory that nobody had locked. Looks again with the registry locked, so that a session just being
+ * made is never taken for a dead one. */
 static void clean_dead(int base_fd, const char *base, const char *id)
 {
     if (flock(base_fd, LOCK_EX) < 0)

@@ -28,8 +28,8 @@ struct session {
     bool alive;
 };
 
-/* Makes BASE/ID with a fresh random id and takes its lock (lock_fd, close-on-exec). Every string but `directory` is left
- * NULL. Undo with session_remove. */
+/* Makes BASE/ID with a fresh random id and takes its lock (lock_fd, close-on-exec). Every string but `directory` is
+ * left NULL. Undo with session_remove. */
 int session_create(struct session *out, struct err *err);
 
 /* Writes session.json so that readers see either the old or the new one whole. Until the first call the session is not
@@ -60,8 +60,8 @@ int session_scratch_path(char **path, struct err *err);
 int session_list(struct session **out, size_t *count, struct err *err);
 void session_list_free(struct session *sessions, size_t count);
 
-/* Finds a sandbox by name, by mount point (or any path in it), or by a prefix of its id of at least 4 digits. NULL or ""
- * stands for the only one running. Errors: ENOENT (names the nearest name), EEXIST (several fit). */
+/* Finds a sandbox by name, by mount point (or any path in it), or by a prefix of its id of at least 4 digits. NULL or
+ * "" stands for the only one running. Errors: ENOENT (names the nearest name), EEXIST (several fit). */
 int session_find(const char *reference, struct session *out, struct err *err);
 
 #endif

@@ -56,8 +56,8 @@ char *shquote_join(char *const *words)
     return text;
 }
 
-/* One pass over the text. In the first `words` and `out` are NULL and things are counted, in the second they are stored:
- * the two passes cannot disagree about sizes. */
+/* One pass over the text. In the first `words` and `out` are NULL and things are counted, in the second they are
+ * stored: the two passes cannot disagree about sizes. */
 struct splitter {
     const char *at, *end;
     char **words, *out;

@@ -10,8 +10,8 @@
 #include "src/session.h"
 #include "src/verbs.h"
 
-/* The console is what the guest says on its serial port: followed until it ends or Ctrl-C, which here means this program
- * and not the guest. */
+/* The console is what the guest says on its serial port: followed until it ends or Ctrl-C, which here means this
+ * program and not the guest. */
 static int follow(const char *mountpoint, struct err *err)
 {
     cleanup_free char *path = NULL;

@@ -11,7 +11,7 @@ int verb_exec(int argc, char **argv)
     const struct usage usage = {
         .verb = "exec",
         .operands = "[SANDBOX] -- COMMAND [ARGUMENT]...",
-        .about = "Runs a command in a sandbox, connected to this standard input, output and error, and exits as it does.\n"
+        .about = "Runs a command in a sandbox with this standard input, output and error, and exits as it does.\n"
                  "SANDBOX is a mount point, a name or an id; it may be left out where only one is running.",
         .options = options,
         .max_operands = 1,

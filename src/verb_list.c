@@ -65,7 +65,8 @@ static void print_table(const struct session *sessions, size_t count)
 {
     int name = widest(sessions, count, name_width, 4), image = widest(sessions, count, image_width, 5);
     if (count)
-        printf("%-12s  %-*s  %-8s  %-*s  %-7s  %s\n", "ID", name, "NAME", "STATE", image, "IMAGE", "AGE", "MOUNT POINT");
+        printf("%-12s  %-*s  %-8s  %-*s  %-7s  %s\n", "ID", name, "NAME", "STATE", image, "IMAGE", "AGE",
+               "MOUNT POINT");
     for (size_t i = 0; i < count; i++) {
         const struct session *s = &sessions[i];
         char age[32];

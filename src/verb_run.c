@@ -17,8 +17,8 @@
 #include "src/session.h"
 #include "src/verbs.h"
 
-/* A sandbox for one command: a supervisor that stays our child and ends with us. It makes its mount point itself and takes
- * it away, so that there is nothing for us to clean up, however we end. */
+/* A sandbox for one command: a supervisor that stays our child and ends with us. It makes its mount point itself and
+ * takes it away, so that there is nothing for us to clean up, however we end. */
 struct one_shot {
     char *mountpoint;
     pid_t supervisor; /* 0: none */

@@ -16,7 +16,8 @@
 
 enum { GRACE_MS = 10000, FOR_EVER = -1 };
 
-/* The processes of a sandbox, as descriptors: a process id could be somebody else's by the time it is used. -1: none. */
+/* The processes of a sandbox, as descriptors: a process id could be somebody else's by the time it is used. -1: none.
+ * */
 struct processes {
     int supervisor, keeper;
 };
@@ -85,8 +86,8 @@ static int end_politely(const struct session *s, const struct processes *p, stru
     return 0;
 }
 
-/* Takes the mount out of the way although it is in use. A supervisor that does not end for that is killed; the keeper cleans
- * up after it. */
+/* Takes the mount out of the way although it is in use. A supervisor that does not end for that is killed; the keeper
+ * cleans up after it. */
 static int end_by_force(const struct session *s, const struct processes *p, struct err *err)
 {
     int rc = mountpoint_unmount(s->mountpoint, true, err);
@@ -114,7 +115,8 @@ static int end(const struct session *s, bool force, struct err *err)
     return rc;
 }
 
-/* Was this the mount of a sandbox that died, and has looking for it (session_find) cleaned it away? Then all is done. */
+/* Was this the mount of a sandbox that died, and has looking for it (session_find) cleaned it away? Then all is done.
+ * */
 static bool was_dead_mount(const char *path)
 {
     return mountpoint_is_gondolin(path) && mountpoint_is_dead(path) && mountpoint_unmount(path, true, NULL) == 0;

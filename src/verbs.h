@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs of the command line, one file each (src/verb_NAME.c). argv[0] is the verb; each parses its own options
- * (src/options.h), reports its own mistakes and returns the exit code of the program. build, doctor, image and mount are linked into
- * gondolin-engine (src/engine_main.c), which main.c executes for them. */
+ * (src/options.h), reports its own mistakes and returns the exit code of the program. build, doctor, image and mount
+ * are linked into gondolin-engine (src/engine_main.c), which main.c executes for them. */
 #ifndef GONDOLIN_SRC_VERBS_H
 #define GONDOLIN_SRC_VERBS_H
 

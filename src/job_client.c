@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "src/cleanup.h"
@@ -45,7 +47,7 @@ static struct client {
     struct waiter waiter;
     struct terminal terminal;
     int signals_seen, last_signal;
-    bool detached, gave_up, totals_known, out_reported, err_reported;
+    bool no_input, detached, gave_up, totals_known, out_reported, err_reported;
     struct err failure; /* of this side: output that could not be written */
 } client;
 
@@ -142,8 +144,6 @@ static int write_settings(const struct client *c, struct err *err)
         if (rc == 0)
             rc = write_winsize(c, err);
     }
-    if (rc == 0 && r->no_input)
-        rc = client_file_request(c->ctl, "ctl", "close stdin\n", err);
     return rc;
 }
 
@@ -158,7 +158,7 @@ static int open_streams(struct client *c, struct err *err)
     int rc = open_stream(c, "stdout", O_RDONLY, &c->out.from, err);
     if (rc == 0 && !c->request->tty)
         rc = open_stream(c, "stderr", O_RDONLY, &c->err.from, err);
-    if (rc == 0 && !c->request->no_input)
+    if (rc == 0 && !c->no_input)
         rc = open_stream(c, "stdin", O_WRONLY, &c->in.to, err);
     if (rc == 0)
         rc = open_stream(c, "wait", O_RDONLY, &c->waiter.fd, err);
@@ -256,13 +256,13 @@ static int start_waiter(struct waiter *w)
 
 static int start_threads(struct client *c, struct err *err)
 {
-    int rc = start_waiter(&c->waiter);
-    if (rc == 0)
-        rc = copier_start(&c->out);
+    int rc = copier_start(&c->out);
     if (rc == 0 && !c->request->tty)
         rc = copier_start(&c->err);
-    if (rc == 0 && !c->request->no_input)
+    if (rc == 0 && !c->no_input)
         rc = copier_start(&c->in);
+    if (rc == 0)
+        rc = start_waiter(&c->waiter); /* the last, so that the end of a short job finds its output read */
     return rc < 0 ? err_errno(err, -rc, "thread") : 0;
 }
 
@@ -413,11 +413,19 @@ static int prepare(struct client *c, struct err *err)
     return rc;
 }
 
+/* What reads nothing here has nothing to read there; that saves requests, a frame and a thread. */
+static bool is_null_device(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
 int job_client_run(const struct job_request *request)
 {
     struct client *c = &client;
     struct err err = {0};
     *c = (struct client){.request = request, .dir = -1, .ctl = -1, .signal_fd = -1};
+    c->no_input = request->no_input || (!request->tty && is_null_device(STDIN_FILENO));
     c->in = (struct copier){.from = STDIN_FILENO, .close_to = true, .escape = request->escape ? ESCAPE_BYTE : -1};
     c->out = (struct copier){.to = STDOUT_FILENO, .escape = -1, .wake_at = UINT64_MAX};
     c->err = (struct copier){.to = STDERR_FILENO, .escape = -1, .wake_at = UINT64_MAX};
@@ -426,7 +434,7 @@ int job_client_run(const struct job_request *request)
     if (rc == 0)
         rc = catch_signals(c, &err);
     if (rc == 0)
-        rc = client_file_request(c->ctl, "start", "start\n", &err);
+        rc = client_file_request(c->ctl, "start", c->no_input ? "close stdin\nstart\n" : "start\n", &err);
     if (rc == 0)
         rc = open_streams(c, &err); /* while the guest starts it; a job that fails here goes with its ctl */
     if (rc == 0 && request->tty)

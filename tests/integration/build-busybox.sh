@@ -62,9 +62,9 @@ refused 'did you mean busybox?' gondolin image inspect busibox
 
 # Damage is found, and told with both digests; the next build repairs what it can tell without them.
 disk=$GONDOLIN_STORE/images/$id/rootfs.qcow2
-chmod u+w "$disk" && printf x | dd of="$disk" bs=1 seek=100000 conv=notrunc 2>/dev/null
-gondolin image inspect busybox >/dev/null || fail 'sizes are right, inspect need not notice'
 recorded=$(gondolin image inspect busybox | sed -n 's/.*rootfs.qcow2 .*sha256 //p')
+chmod u+w "$disk" && printf x | dd of="$disk" bs=1 seek=100000 conv=notrunc 2>/dev/null
+refused "should be $recorded" gondolin image inspect busybox
 refused "should be $recorded" gondolin image verify busybox
 truncate -s 1000 "$disk"
 refused 'it has 1000 bytes' gondolin image verify busybox

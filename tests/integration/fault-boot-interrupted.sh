@@ -26,7 +26,7 @@ interrupted KILL 137
 
 # gondolin run, while it boots and while its command runs.
 run_signalled() {
-    env --default-signal=INT gondolin run --image busybox -- sh -c 'echo running; sleep 1000' >"$scratch/out" 2>/dev/null &
+    env --default-signal=INT gondolin run --image busybox -- sh -c 'echo running; exec sleep 1000' >"$scratch/out" 2>/dev/null &
     eventually 10 "$3" || fail "run: $3 did not come about"
     kill -"$1" $!
     ends_within 15 $!

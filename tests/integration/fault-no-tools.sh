@@ -23,10 +23,6 @@ path_without "qemu-system-$(uname -m)"
 lacks 125 'apt-get install qemu-system-'
 path_without qemu-img
 lacks 125 'apt-get install qemu-utils'
-if [ "$(id -u)" != 0 ]; then
-    path_without fusermount3
-    lacks 125 'apt-get install fuse3'
-fi
 
 # A QEMU that ends at once, and one that is none.
 printf '#!/bin/sh\necho "I am out of order" >&2\nexit 3\n' >"$scratch/qemu-system-$(uname -m)"
@@ -35,7 +31,8 @@ refused 125 'I am out of order' gondolin mount --image busybox --qemu "$scratch/
 refused 125 'does not answer as a QEMU' gondolin mount --image busybox --qemu /bin/true "$scratch/sb"
 refused 125 'No such file' gondolin mount --image busybox --qemu no/such/qemu "$scratch/sb"
 refused 125 'No such file' gondolin mount --image busybox --root-disk no-such-disk "$scratch/sb"
-refused 125 'not a qcow2' gondolin mount --image busybox --root-disk /etc/passwd "$scratch/sb"
+: >"$scratch/no-disk"
+refused 125 'not a qcow2' gondolin mount --image busybox --root-disk "$scratch/no-disk" "$scratch/sb"
 refused 125 'build one' env GONDOLIN_STORE="$scratch/empty-store" gondolin mount --image busybox "$scratch/sb"
 [ ! -e "$scratch/sb" ] || fail 'a mount point that was made is still there'
 

@@ -115,8 +115,8 @@ our_mounts() {
 }
 
 our_files() {
-    find "$XDG_RUNTIME_DIR" -mindepth 2 -not -name 'known.*' 2>/dev/null || true
-    find "$GONDOLIN_STORE/tmp" -mindepth 1 2>/dev/null || true
+    find "$XDG_RUNTIME_DIR" -xdev -mindepth 2 -not -name 'known.*' 2>/dev/null || true
+    find "$GONDOLIN_STORE/tmp" -xdev -mindepth 1 2>/dev/null || true
 }
 
 leftovers() {

@@ -177,13 +177,20 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     fuse_reply_attr(req, &st, attr_seconds(node));
 }
 
+static bool changes_owner_or_mode(const struct control_node *node, const struct stat *attr, int to_set)
+{
+    return ((to_set & FUSE_SET_ATTR_MODE) && (attr->st_mode & 07777) != (node->mode & 07777)) ||
+           ((to_set & FUSE_SET_ATTR_UID) && attr->st_uid != node->control->uid) ||
+           ((to_set & FUSE_SET_ATTR_GID) && attr->st_gid != node->control->gid);
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
     struct control_node *node = control_node_by_id(control_of(req), ino);
     if (!node || !node->in_tree)
         fuse_reply_err(req, ESTALE);
-    else if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
-        fuse_reply_err(req, EPERM);
+    else if (changes_owner_or_mode(node, attr, to_set))
+        refuse(req, EPERM, "%s: owner and mode of a control file are fixed", node->name);
     else {
         if ((to_set & FUSE_SET_ATTR_SIZE) && attr->st_size == 0 && node->ops->truncate)
             node->ops->truncate(node->object);
@@ -304,11 +311,22 @@ static int open_node(struct control_node *node, int flags, struct control_handle
     return 0;
 }
 
+/* The mode counts for root too: it says what a file is for, and reading a stdin or writing a stdout does harm. */
+static bool mode_allows(const struct control_node *node, int flags)
+{
+    int access = flags & O_ACCMODE;
+    return (access == O_WRONLY || (node->mode & S_IRUSR)) && (access == O_RDONLY || (node->mode & S_IWUSR));
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct control_node *node = control_node_by_id(control_of(req), ino);
     if (!node || !node->in_tree) {
         fuse_reply_err(req, ESTALE);
+        return;
+    }
+    if (!mode_allows(node, fi->flags)) {
+        refuse(req, EACCES, "%s: can only be %s", node->name, node->mode & S_IRUSR ? "read" : "written");
         return;
     }
     struct control_handle *handle;

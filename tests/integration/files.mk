@@ -1,8 +1,12 @@
 # Control files and the host view, and guests that are hostile.
 FILES_TESTS = \
+	tests/integration/control-input.sh \
+	tests/integration/control-waits.sh \
+	tests/integration/control-writers.sh \
 	tests/integration/hostile-boot.sh \
 	tests/integration/hostile-files.sh \
-	tests/integration/hostile-guest.sh
+	tests/integration/hostile-guest.sh \
+	tests/integration/streams.sh
 TESTS += $(FILES_TESTS)
 EXTRA_DIST += $(FILES_TESTS) tests/integration/fake-guest.sh tests/tools/fake-qemu.py
 $(FILES_TESTS:.sh=.log): tests/store.stamp

@@ -12,7 +12,7 @@ def measure(bench, report):
         with Sandbox(bench) as sandbox:
             recipe = recipe or BareRecipe(bench, sandbox)
             sandboxes.append(sandbox)
-        with Bare(bench, recipe) as bare:
+        with Bare(bench, recipe, as_new=True) as bare:
             bares.append(bare)
     report.add("boot to ready", [s.start_seconds for s in sandboxes], "s",
                {"bare": [b.start_seconds for b in bares]}, ratio_at_most=1.3)

@@ -4,8 +4,9 @@
  * As the first process of a machine: loads the initramfs's modules, says that it is there on the port gondolin.ctl, and
  * then serves that port (bench/wire.h): what a machine and its channel can do at best, with nothing of gondolin on them.
  *
- * As a program in a sandbox: `gondolin-bench-guest spawn COUNT PROGRAM [ARGUMENT]...` prints, one a line, the nanoseconds
- * that each fork, exec and wait of the program took. */
+ * As a program in a sandbox, it prints nanoseconds:
+ *   spawn COUNT PROGRAM [ARGUMENT]...   of each fork, exec and wait of the program, one a line
+ *   write SIZE FILE                     of writing that many bytes to a file */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
@@ -119,7 +120,7 @@ static void be_init(void)
     serve(fd);
 }
 
-/* ---- fork and exec ---- */
+/* ---- the guest's own work ---- */
 
 static int spawn(int count, char **argv)
 {
@@ -138,12 +139,30 @@ static int spawn(int count, char **argv)
     return 0;
 }
 
+/* In pieces of the size that the file protocol has. */
+static int write_file(size_t size, const char *path)
+{
+    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return 1;
+    for (ssize_t n; size > 0; size -= (size_t)n) {
+        n = write(fd, buffer, chunk(size));
+        if (n <= 0)
+            return 1;
+    }
+    printf("%llu\n", (unsigned long long)(clock_ns(CLOCK_MONOTONIC) - begin));
+    return close(fd) < 0;
+}
+
 int main(int argc, char **argv)
 {
     if (getpid() == 1)
         be_init();
     if (argc >= 4 && strcmp(argv[1], "spawn") == 0)
         return spawn(atoi(argv[2]), argv + 3);
-    fputs("usage: gondolin-bench-guest spawn COUNT PROGRAM [ARGUMENT]...\n", stderr);
+    if (argc == 4 && strcmp(argv[1], "write") == 0)
+        return write_file(strtoul(argv[2], NULL, 10), argv[3]);
+    fputs("usage: gondolin-bench-guest spawn COUNT PROGRAM [ARGUMENT]... | write SIZE FILE\n", stderr);
     return 125;
 }

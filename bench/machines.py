@@ -22,6 +22,25 @@ def cpu_seconds(pid):
     return total / 1e9
 
 
+def session_nice(pid):
+    """How nice the scheduler is to a session (sched(7), "The autogroup feature"); "0" where there is no such thing."""
+    try:
+        with open(f"/proc/{pid}/autogroup", encoding="ascii") as autogroup:
+            return autogroup.read().split()[-1]
+    except OSError:
+        return "0"
+
+
+def disturb_less(pid, nice="-10"):
+    """Puts a session before the others of the machine, where root may: what else runs there is not to be measured. All
+    that is compared gets the same."""
+    try:
+        with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as autogroup:
+            autogroup.write(nice)
+    except OSError:
+        pass
+
+
 class Bench:
     """Where things are, and a scratch directory of our own."""
 
@@ -31,8 +50,11 @@ class Bench:
         self.scratch = tempfile.mkdtemp(prefix="gondolin-bench.")
         os.environ["XDG_RUNTIME_DIR"] = f"{self.scratch}/run"
         os.mkdir(os.environ["XDG_RUNTIME_DIR"], 0o700)
+        self.nice_before = session_nice(os.getpid())
+        disturb_less(os.getpid())
 
     def close(self):
+        disturb_less(os.getpid(), self.nice_before)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
@@ -47,6 +69,8 @@ class Sandbox:
         self.vm, self.supervisor = int(self.status["vm_pid"]), int(self.status["supervisor_pid"])
         self.start_cpu_seconds = cpu_seconds(self.vm)
         self.guest_program_written = False
+        disturb_less(self.supervisor)
+        disturb_less(self.vm)
 
     def __enter__(self):
         return self
@@ -123,7 +147,8 @@ def newc_entry(name, mode, data):
 class Bare:
     """A running bare machine; `port` is the socket of its gondolin.ctl."""
 
-    def __init__(self, bench, recipe):
+    def __init__(self, bench, recipe, as_new=False):
+        """`as_new`: it is its start that is compared, during which a sandbox is not put before others either."""
         self.bench = bench
         ours, theirs = {}, {}
         for name in recipe.chardevs():
@@ -133,6 +158,8 @@ class Bare:
         # A session of its own, as gondolin makes one: the kernel's scheduler gives each session an equal share.
         self.process = subprocess.Popen(recipe.argv(theirs), pass_fds=[end.fileno() for end in theirs.values()],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        if not as_new:
+            disturb_less(self.process.pid)
         for end in theirs.values():
             end.close()
         for end in ours.values():
@@ -187,8 +214,13 @@ class Sshfs:
             script.write(f"#!/bin/sh\nexec '{bench.gondolin}' exec '{sandbox.mountpoint}' -- {self.GUEST_DIR}/{loader} "
                          f"--library-path {self.GUEST_DIR} {self.GUEST_DIR}/sftp-server\n")
         os.chmod(connect, 0o700)
-        subprocess.run(["sshfs", f"guest:{directory}", self.mountpoint, "-o", f"ssh_command={connect}"], check=True,
-                       timeout=60)
+        self.process = subprocess.Popen(["sshfs", "-f", f"guest:{directory}", self.mountpoint, "-o",
+                                         f"ssh_command={connect}"], start_new_session=True)
+        while not os.path.ismount(self.mountpoint):
+            time.sleep(0.05)
+            if self.process.poll() is not None:
+                raise SshfsUnavailable(f"sshfs ended with {self.process.returncode}")
+        disturb_less(self.process.pid)
 
     def put_server(self, directory):
         os.makedirs(directory)
@@ -202,4 +234,5 @@ class Sshfs:
         return self
 
     def __exit__(self, *_):
-        subprocess.run(["fusermount3", "-u", "-z", self.mountpoint], check=False, timeout=60)
+        subprocess.run(["fusermount3", "-u", self.mountpoint], check=False, timeout=60)
+        self.process.wait(timeout=60)

@@ -65,10 +65,11 @@ static void take_record(const struct fanotify_event_info_fid *record, struct cha
     }
 }
 
-static struct change read_records(const struct fanotify_event_metadata *event)
+/* Events are packed with 4-byte alignment only, so their heads are copied out. Records hold nothing wider than that. */
+static struct change read_records(const struct fanotify_event_metadata *event, const uint8_t *at, const uint8_t *end)
 {
     struct change change = {0};
-    const uint8_t *at = (const uint8_t *)event + event->metadata_len, *end = (const uint8_t *)event + event->event_len;
+    at += event->metadata_len;
     while (end - at >= (ptrdiff_t)sizeof(struct fanotify_event_info_fid)) {
         const struct fanotify_event_info_fid *record = (const struct fanotify_event_info_fid *)(const void *)at;
         if (record->hdr.len < sizeof *record || record->hdr.len > end - at)
@@ -79,7 +80,8 @@ static struct change read_records(const struct fanotify_event_metadata *event)
     return change;
 }
 
-static void report(const struct fanotify_event_metadata *event, const struct fanwatch_ops *ops, void *data)
+static void report(const struct fanotify_event_metadata *event, const uint8_t *bytes, const struct fanwatch_ops *ops,
+                   void *data)
 {
     if (event->mask & FAN_Q_OVERFLOW) {
         ops->lost(data);
@@ -87,7 +89,7 @@ static void report(const struct fanotify_event_metadata *event, const struct fan
     }
     if (event->pid == getpid())
         return;
-    struct change change = read_records(event);
+    struct change change = read_records(event, bytes, bytes + event->event_len);
     if (event->mask & NAME_EVENTS) {
         if (change.directory && change.name && strcmp(change.name, ".") != 0)
             ops->entry(data, change.directory, change.name);
@@ -103,8 +105,12 @@ void fanwatch_drain(int fd, const struct fanwatch_ops *ops, void *data)
     _Alignas(struct fanotify_event_metadata) uint8_t buffer[BUFFER];
     ssize_t n;
     while ((n = read(fd, buffer, sizeof buffer)) > 0) {
-        const struct fanotify_event_metadata *event = (const struct fanotify_event_metadata *)(void *)buffer;
-        for (; FAN_EVENT_OK(event, n); event = FAN_EVENT_NEXT(event, n))
-            report(event, ops, data);
+        struct fanotify_event_metadata event;
+        for (size_t at = 0; (size_t)n - at >= sizeof event; at += event.event_len) {
+            memcpy(&event, buffer + at, sizeof event);
+            if (event.event_len < sizeof event || event.event_len > (size_t)n - at)
+                break;
+            report(&event, buffer + at, ops, data);
+        }
     }
 }

@@ -15,9 +15,9 @@ check() {
     as=$1 dir=$scratch/$((count += 1))
     $as mkdir "$dir" "$dir/below" "$dir/mnt"
     # shellcheck disable=SC2086 # $as is several words
-    $as "$tools/serve-dir" "$dir/below" "$dir/mnt" >"$scratch/ready" 2>"$scratch/serve.log" &
+    $as "$tools/serve-dir" "$dir/below" "$dir/mnt" >"$scratch/ready.$count" 2>"$scratch/serve.log" &
     server=$!
-    eventually 10 grep -q ready "$scratch/ready" || fail "serve-dir did not mount"
+    eventually 10 grep -q ready "$scratch/ready.$count" || fail "serve-dir did not mount"
     $as sh "$GONDOLIN_SOURCE/tests/integration/posix-battery.sh" "$dir/below" "$dir/mnt" "$tools" "${2-}" ||
         failed="the battery on $dir failed (as: ${as:-this user})"
     kill "$server"

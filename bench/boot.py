@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cold boot: from the start of `gondolin mount` to its end, against the same machine with an init that answers at once"""
+"""from the start of `gondolin mount` to its end, against the same machine with an init that answers at once"""
 from machines import Bare, BareRecipe, Sandbox
 
 ROUNDS = 5
@@ -27,7 +27,8 @@ def add_phases(report, sandboxes, bares):
     report.add("phase: qemu to its monitor", [b.qmp_seconds for b in bares], "s")
     report.add("phase: outside the guest's clock", [s.start_seconds - marks(s)[3] for s in sandboxes], "s",
                {"bare": [b.start_seconds - b.port_seconds for b in bares]})
-    report.add("phase: kernel to init", [marks(s)[0] for s in sandboxes], "s", {"bare": [b.init_seconds for b in bares]})
+    report.add("phase: kernel to init", [marks(s)[0] for s in sandboxes], "s",
+               {"bare": [b.init_seconds for b in bares]})
     report.add("phase: init to modules", [marks(s)[1] - marks(s)[0] for s in sandboxes], "s")
     report.add("phase: modules to root", [marks(s)[2] - marks(s)[1] for s in sandboxes], "s")
     report.add("phase: root to ports", [marks(s)[3] - marks(s)[2] for s in sandboxes], "s")

@@ -44,6 +44,7 @@ def measure(bench, report):
     report.add("fork+exec in the guest: sh -c true", ms(by_shell), "ms")
     report.add("fork+exec in the guest: true", ms(spawned), "ms")
     report.add("fork+exec on the host: true", ms(local), "ms")
-    report.add("true by run", ms(written), "ms", {"trip + sh -c true": ms([trip + s for s in by_shell])}, ratio_at_most=2)
+    report.add("true by run", ms(written), "ms", {"trip + sh -c true": ms([trip + s for s in by_shell])},
+               ratio_at_most=2)
     report.add("true by gondolin exec", ms(executed), "ms", {"trip + true": ms([trip + s for s in spawned])},
                ratio_at_most=2)

@@ -165,8 +165,8 @@ def make_repository(bench, sandbox, views):
 
 def make_parts(sandbox, views):
     for view in views:
-        sandbox.execute("/bin/sh", "-c", f"for i in $(seq 0 {READERS - 1}); do dd if=/dev/zero of=/bench/{view.name}/part$i "
-                        f"bs=1M count={BIG // MIB // READERS} 2>/dev/null; done")
+        sandbox.execute("/bin/sh", "-c", f"cd /bench/{view.name}; for i in $(seq 0 {READERS - 1}); do "
+                        f"dd if=/dev/zero of=part$i bs=1M count={BIG // MIB // READERS} 2>/dev/null; done")
 
 
 # ---- the group ----

@@ -2,7 +2,7 @@
 /* The guest's end of the measurements; static.
  *
  * As the first process of a machine: loads the initramfs's modules, says that it is there on the port gondolin.ctl, and
- * then serves that port (bench/wire.h): what a machine and its channel can do at best, with nothing of gondolin on them.
+ * then serves that port (bench/wire.h): what a machine and its channel can do at best, without gondolin.
  *
  * As a program in a sandbox, it prints nanoseconds:
  *   spawn COUNT PROGRAM [ARGUMENT]...   of each fork, exec and wait of the program, one a line

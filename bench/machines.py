@@ -195,8 +195,8 @@ class SshfsUnavailable(Exception):
 
 
 class Sshfs:
-    """sshfs on a directory of the guest. Its server runs as a job, and the job's stdin and stdout are the connection: no
-    network and no encryption, both of which would only cost it more. The guest needs nothing for it: the host's own
+    """sshfs on a directory of the guest. Its server runs as a job, and the job's stdin and stdout are the connection:
+    no network and no encryption, both of which would only cost it more. The guest needs nothing for it: the host's own
     sftp-server is put there with its libraries."""
     SERVER = "/usr/lib/openssh/sftp-server"
     GUEST_DIR = "/opt/gondolin-bench"

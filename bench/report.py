@@ -82,4 +82,5 @@ def print_figure(figure):
     verdict = {True: "met", False: "MISSED", None: ""}[figure["met"]]
     references = [f"{reference['ratio']:.2f}x of {name} ({number(reference['median'])})"
                   for name, reference in figure["references"].items()]
-    print(f"  {figure['name']:<34} {shown:<28} {limit_text(figure):<9} {verdict:<7} {', '.join(references)}", flush=True)
+    print(f"  {figure['name']:<34} {shown:<28} {limit_text(figure):<9} {verdict:<7} {', '.join(references)}",
+          flush=True)

@@ -27,7 +27,8 @@ def main(build, source, results, names):
     finally:
         bench.close()
         figures.write(results)
-    print(f"load average {figures.load_before[0]:.1f} before, {report.load_average()[0]:.1f} after; written to {results}")
+    before, after = figures.load_before[0], report.load_average()[0]
+    print(f"load average {before:.1f} before, {after:.1f} after; written to {results}")
 
 
 if __name__ == "__main__":

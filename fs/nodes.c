@@ -144,7 +144,7 @@ void nodes_free(struct nodes *nodes)
 
 static void drop_unused(struct nodes *nodes, struct node *node)
 {
-    while (node && node != nodes->root && !node->lookups && !node->children) {
+    while (node && node->parent && !node->lookups && !node->children) {
         struct node *parent = node->parent;
         hash_remove(&nodes->ids, &node->by_id);
         hash_remove(&nodes->guests, &node->by_guest);

@@ -17,4 +17,5 @@ CLEANFILES += docs/gondolin
 EXTRA_DIST += \
 	docs/architecture.md \
 	docs/dependencies.md \
-	docs/gondolin.bash
+	docs/gondolin.bash \
+	docs/posix.md

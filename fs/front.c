@@ -333,9 +333,20 @@ static struct fuse_session *new_session(const struct front_config *config, struc
     return session;
 }
 
-/* libfuse says why only on standard error, which a daemon has not got. */
-static int explain_refusal(const char *mountpoint, struct err *err)
+static bool others_may_be_allowed(void)
 {
+    char line[128];
+    cleanup_fclose FILE *conf = fopen("/etc/fuse.conf", "re");
+    bool found = false;
+    while (conf && !found && fgets(line, sizeof line, conf))
+        found = strcmp(line, "user_allow_other\n") == 0 || strcmp(line, "user_allow_other") == 0;
+    return found;
+}
+
+/* libfuse says why only on standard error, which a daemon has not got. */
+static int explain_refusal(const struct front_config *config, struct err *err)
+{
+    const char *mountpoint = config->mountpoint;
     struct stat st;
     const char *help = "gondolin doctor tells what is missing";
     if (stat("/dev/fuse", &st) < 0)
@@ -348,6 +359,9 @@ static int explain_refusal(const char *mountpoint, struct err *err)
     cleanup_free char *helper = program_find("fusermount3");
     if (geteuid() != 0 && !helper)
         return err_set(err, ENOENT, "mount: %s: fusermount3 was not found; install it: apt-get install fuse3", mountpoint);
+    if (geteuid() != 0 && config->allow_other && !others_may_be_allowed())
+        return err_set(err, EPERM, "mount: %s: --allow-other is for root, unless /etc/fuse.conf has the line user_allow_other",
+                       mountpoint);
     return err_set(err, EIO, "mount: %s: FUSE refused; %s", mountpoint, help);
 }
 
@@ -357,7 +371,7 @@ static int attach(struct front *front, const struct front_config *config, struct
     static const struct pump_ops pump_ops = {
         .to_kernel = to_kernel, .notify_kernel = notify_kernel, .closed = pump_closed};
     if (fuse_session_mount(front->session, config->mountpoint) < 0)
-        return explain_refusal(config->mountpoint, err);
+        return explain_refusal(config, err);
     front->fd = fuse_session_fd(front->session);
     front->mounted = true;
     int flags = fcntl(front->fd, F_GETFL);

@@ -6,7 +6,10 @@ FILES_TESTS = \
 	tests/integration/hostile-boot.sh \
 	tests/integration/hostile-files.sh \
 	tests/integration/hostile-guest.sh \
+	tests/integration/hostview-jail.sh \
+	tests/integration/hostview-posix.sh \
+	tests/integration/hostview-programs.sh \
 	tests/integration/streams.sh
 TESTS += $(FILES_TESTS)
-EXTRA_DIST += $(FILES_TESTS) tests/integration/fake-guest.sh tests/tools/fake-qemu.py
+EXTRA_DIST += $(FILES_TESTS) tests/integration/fake-guest.sh tests/tools/fake-qemu.py tests/tools/posix-checks.py
 $(FILES_TESTS:.sh=.log): tests/store.stamp

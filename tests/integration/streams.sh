@@ -38,8 +38,8 @@ assert total > 300000, total
 END
 rmdir "$sb/jobs/endless"
 
-# Through a job and back: 32 MiB, with a reader that is slow at first.
-head -c 33554432 /dev/urandom >"$scratch/data"
+# Through a job and back: 16 MiB, with a reader that is slow at first.
+head -c 16777216 /dev/urandom >"$scratch/data"
 start cat 'exec cat'
 cat "$scratch/data" >"$sb/jobs/cat/stdin" &
 writer=$!

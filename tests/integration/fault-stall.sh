@@ -62,7 +62,10 @@ wait $writer || fail 'a write that waited failed'
 [ "$(cat "$sb/root/srv/kept")" = 'written while it stalled' ] || fail "a write that waited is lost"
 # shellcheck disable=SC2012
 [ "$(timeout 10 ls -l "$sb/root/srv/d" | wc -l)" = 201 ] || fail 'the directory cannot be read any more'
-[ "$(status_of files_in_guest)" = 0 ] || fail "requests are still under way: $(grep files_ "$sb/status")"
+nothing_under_way() {
+    [ "$(status_of files_in_guest)" = 0 ]
+}
+eventually 3 nothing_under_way || fail "requests are still under way: $(grep files_ "$sb/status")"
 exec 6>&- 7<&- 8<&- 9>&-
 
 # It stalls for good: ctl still ends it.

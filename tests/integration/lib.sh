@@ -139,6 +139,11 @@ expect_nothing_left() {
     eventually 5 nothing_left || fail "left behind: $(leftovers)"
 }
 
+# Is this a build with --enable-sanitizers? Its processes keep freed memory for a while.
+sanitized() {
+    ldd "$GONDOLIN_BUILD/gondolin-engine" | grep -q libasan
+}
+
 # What a build with --enable-sanitizers had to say, daemons included.
 sanitizer_reports() {
     find "$scratch" -maxdepth 1 -name 'sanitizer.*' -size +0

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "src/cleanup.h"
+#include "src/printable.h"
 
 enum { LARGEST_FILE = 1024 * 1024, CONSOLE_KEPT = 1000, REASON_KEPT = 500 };
 
@@ -77,16 +78,20 @@ static void add_text(struct json_object *object, const char *key, const char *va
     json_object_object_add(object, key, json_object_new_string(value ? value : ""));
 }
 
-/* What the guest said goes to terminals and into JSON: nothing but printable ASCII may be in it. */
+/* What the guest said goes to terminals and into JSON. The end of it is kept, line by line. */
 static void add_guest_text(struct json_object *object, const char *key, const char *value, size_t most)
 {
     char text[CONSOLE_KEPT + 1];
     size_t len = value ? strlen(value) : 0;
     const char *from = len > most ? value + len - most : value;
     snprintf(text, sizeof text, "%s", len ? from : "");
-    for (char *c = text; *c; c++)
-        if ((*c < ' ' && *c != '\n') || *c >= 0x7f)
-            *c = *c == '\r' ? ' ' : '?';
+    for (char *line = text; *line; line += *line == '\n') {
+        size_t n = strcspn(line, "\r\n");
+        printable(line, n);
+        line += n;
+        if (*line == '\r')
+            *line = ' ';
+    }
     add_text(object, key, text);
 }
 
@@ -117,7 +122,9 @@ static bool write_file(int dir_fd, const char *before, const char *line)
             close(fd);
         return false;
     }
-    bool good = fprintf(f, "%s%s\n", before, line) > 0;
+    size_t len = strlen(before);
+    const char *mend = len && before[len - 1] != '\n' ? "\n" : "";
+    bool good = fprintf(f, "%s%s%s\n", before, mend, line) > 0;
     return fclose(f) == 0 && good && renameat(dir_fd, "ended.new", dir_fd, "ended") == 0;
 }
 
@@ -194,13 +201,11 @@ int ended_list(struct ended **out, size_t *count, struct err *err)
     if (!list)
         return err_errno(err, ENOMEM, "the record of ended sandboxes");
     size_t n = 0;
-    for (char *end = text + strlen(text); end > text && n < ENDED_KEPT;) {
-        char *newline = end - 1; /* the end of the line before `end` */
-        *newline = '\0';
-        char *before = strrchr(text, '\n');
-        char *line = before ? before + 1 : text;
-        n += parse(line, &list[n]);
-        end = line;
+    for (char *newline; n < ENDED_KEPT && *text; *newline = '\0') { /* from the end: the newest is the last line */
+        newline = strrchr(text, '\n');
+        n += parse(newline ? newline + 1 : text, &list[n]);
+        if (!newline)
+            break;
     }
     *out = list;
     *count = n;
@@ -227,8 +232,11 @@ static bool absolute(const char *reference, char path[PATH_MAX])
         return (size_t)snprintf(path, PATH_MAX, "/%s", base) < PATH_MAX;
     if (slash)
         *slash = '\0';
-    if (!realpath(slash ? parent : ".", resolved))
-        return false;
+    if (!realpath(slash ? parent : ".", resolved)) {
+        if (reference[0] != '/')
+            return false;
+        snprintf(resolved, sizeof resolved, "%s", parent);
+    }
     return (size_t)snprintf(path, PATH_MAX, "%s/%s", strcmp(resolved, "/") == 0 ? "" : resolved, base) < PATH_MAX;
 }
 

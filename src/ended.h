@@ -17,8 +17,8 @@ enum { ENDED_KEPT = 50 };
 /* The reason given by whoever finds a sandbox without its supervisor. */
 #define ENDED_UNEXPLAINED "its supervisor was killed, or crashed"
 
-/* Strings are malloc'd and owned by the struct; none is NULL. Those of the guest hold printable ASCII (and newlines in
- * `console`). */
+/* Strings are malloc'd and owned by the struct; none is NULL. Those of the guest are printable (src/printable.h),
+ * with newlines in `console`. */
 struct ended {
     char *id, *name, *mountpoint, *image;
     char *reason;  /* a sentence */

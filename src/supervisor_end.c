@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "src/ended.h"
+#include "src/printable.h"
 #include "src/supervisor_internal.h"
 
 enum { TAIL = 1024, PANIC_LOOKBACK = 16 * 1024 };
@@ -28,9 +29,7 @@ static bool find_panic(const struct supervisor *s, char *out, size_t size)
         return false;
     at += strlen(mark);
     snprintf(out, size, "guest kernel panicked: %.*s", (int)strcspn(at, "\r\n"), at);
-    for (char *c = out; *c; c++)
-        if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
-            *c = '?';
+    printable(out, strlen(out));
     return true;
 }
 
@@ -63,8 +62,9 @@ int supervisor_failure(const struct supervisor *s, struct err *err)
     char tail[400];
     copy_tail(s, tail, sizeof tail);
     for (char *c = tail; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
+        if (*c == '\r' || *c == '\n')
             *c = *c == '\n' ? '|' : ' ';
+    printable(tail, strlen(tail));
     return err_set(err, EIO, "mount: %s: %s%s%s", s->start->mountpoint, s->why_ended,
                    *tail ? "; last console output: " : "", tail);
 }

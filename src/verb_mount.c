@@ -252,23 +252,26 @@ static int run_in_background(struct supervisor_start *start)
     return code;
 }
 
-/* The daemon works in the root directory. What is found there lives until the end of the process. */
-static int make_absolute(const char **file, const char *option, struct err *err)
+/* Files that options name. The daemon works in the root directory. */
+struct absolute {
+    char root_disk[PATH_MAX], qemu[PATH_MAX];
+};
+
+static int make_absolute(const char **file, const char *option, char path[PATH_MAX], struct err *err)
 {
     if (!*file || **file == '/')
         return 0;
-    char *path = realpath(*file, NULL);
-    if (!path)
+    if (!realpath(*file, path))
         return err_errno(err, errno, "mount: --%s %s", option, *file);
     *file = path;
     return 0;
 }
 
-static int make_files_absolute(struct mount_options *o, struct err *err)
+static int make_files_absolute(struct mount_options *o, struct absolute *to, struct err *err)
 {
-    int rc = make_absolute(&o->root_disk, "root-disk", err);
+    int rc = make_absolute(&o->root_disk, "root-disk", to->root_disk, err);
     if (rc == 0 && o->qemu && strchr(o->qemu, '/'))
-        rc = make_absolute(&o->qemu, "qemu", err);
+        rc = make_absolute(&o->qemu, "qemu", to->qemu, err);
     return rc;
 }
 
@@ -299,7 +302,8 @@ int verb_mount(int argc, char **argv)
     struct err err = {0};
     struct image image = {0};
     struct place place = {.fd = -1};
-    if (make_files_absolute(&options, &err) < 0 || open_image(options.image, &image, &err) < 0)
+    struct absolute absolute;
+    if (make_files_absolute(&options, &absolute, &err) < 0 || open_image(options.image, &image, &err) < 0)
         return verb_failed("mount", &err);
     sigset_t signals;
     block_signals(&signals);

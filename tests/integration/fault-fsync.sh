@@ -19,7 +19,6 @@ mv "$sb/root/srv/new" "$sb/root/srv/d/name"
 sync "$sb/root/srv/d" # the directory, and with it the rename
 # shellcheck disable=SC2046
 kill -9 $(our_processes | cut -d ' ' -f 1)
-gondolin list
 eventually 2 no_processes || fail "processes go on: $(our_processes)"
 
 sandbox sb --root-disk disk.qcow2

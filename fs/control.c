@@ -80,6 +80,18 @@ struct control_node *control_child(const struct control_node *dir, const char *n
     return NULL;
 }
 
+bool control_node_absent(const struct control_node *node)
+{
+    if (node->foreign_id)
+        return node->foreign_id(node->object) == 0;
+    if (S_ISLNK(node->mode)) {
+        char *target = node->ops->readlink(node->object);
+        free(target);
+        return !target;
+    }
+    return false;
+}
+
 struct control_node *control_root(struct control *control)
 {
     return control->root;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/control_internal.h"
+#include "fs/control_list.h"
 #include "src/printable.h"
 
 static struct control *control_of(fuse_req_t req)
@@ -112,18 +113,6 @@ static void fill_entry(struct control_node *node, struct fuse_entry_param *entry
     fill_attr(node, &entry->attr);
 }
 
-static bool node_absent(const struct control_node *node)
-{
-    if (node->foreign_id)
-        return node->foreign_id(node->object) == 0;
-    if (S_ISLNK(node->mode)) {
-        char *target = node->ops->readlink(node->object);
-        free(target);
-        return !target;
-    }
-    return false;
-}
-
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
@@ -147,7 +136,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct control_node *dir = control_node_by_id(control_of(req), parent);
     struct control_node *node = dir ? control_child(dir, name) : NULL;
-    if (!node || node_absent(node)) {
+    if (!node || control_node_absent(node)) {
         fuse_reply_err(req, ENOENT);
         return;
     }
@@ -577,98 +566,6 @@ void control_notify(struct control_handle *handle)
     handle->poll = NULL;
 }
 
-/* One directory listing: a snapshot, so that offsets stay valid while children come and go. */
-struct listing {
-    struct control_node **nodes;
-    size_t count;
-};
-
-static void listing_free(struct listing *listing)
-{
-    for (size_t i = 0; i < listing->count; i++) {
-        listing->nodes[i]->handles--;
-        control_node_maybe_free(listing->nodes[i]);
-    }
-    free(listing->nodes);
-    free(listing);
-}
-
-static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    struct control_node *dir = control_node_by_id(control_of(req), ino);
-    struct listing *listing = dir && dir->in_tree ? calloc(1, sizeof *listing) : NULL;
-    if (!listing) {
-        fuse_reply_err(req, dir ? ESTALE : ENOENT);
-        return;
-    }
-    size_t count = 0;
-    for (struct control_node *child = dir->children; child; child = child->next_sibling)
-        count++;
-    listing->nodes = calloc(count + 1, sizeof *listing->nodes);
-    for (struct control_node *child = dir->children; listing->nodes && child; child = child->next_sibling) {
-        if (node_absent(child))
-            continue;
-        child->handles++; /* keeps it allocated */
-        listing->nodes[listing->count++] = child;
-    }
-    fi->fh = (uintptr_t)listing;
-    if (fuse_reply_open(req, fi) < 0)
-        listing_free(listing);
-}
-
-static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    (void)ino;
-    listing_free((struct listing *)(uintptr_t)fi->fh);
-    fuse_reply_err(req, 0);
-}
-
-/* The plus form hands out no node ids (ino 0): a listing of control files must not leave references behind. */
-static size_t add_dirent(fuse_req_t req, char *buf, size_t left, const char *name, const struct control_node *node,
-                         off_t next, bool plus)
-{
-    struct stat st = {.st_ino = node->id & ~CONTROL_ID_BIT, .st_mode = node->mode};
-    if (!plus)
-        return fuse_add_direntry(req, buf, left, name, &st, next);
-    struct fuse_entry_param entry = {.ino = 0, .attr = st};
-    return fuse_add_direntry_plus(req, buf, left, name, &entry, next);
-}
-
-static void read_listing(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi, bool plus)
-{
-    struct listing *listing = (struct listing *)(uintptr_t)fi->fh;
-    struct control_node *self = control_node_by_id(control_of(req), ino);
-    char *buf = malloc(size);
-    if (!buf || !self || offset < 0) {
-        free(buf);
-        fuse_reply_err(req, buf ? ENOENT : ENOMEM);
-        return;
-    }
-    size_t used = 0;
-    for (size_t i = (size_t)offset; i < listing->count + 2; i++) {
-        const char *name = i == 0 ? "." : i == 1 ? ".." : listing->nodes[i - 2]->name;
-        const struct control_node *node = i >= 2 ? listing->nodes[i - 2] : i == 1 && self->parent ? self->parent : self;
-        if (i >= 2 && !node->in_tree)
-            continue;
-        size_t need = add_dirent(req, buf + used, size - used, name, node, (off_t)i + 1, plus);
-        if (need > size - used)
-            break;
-        used += need;
-    }
-    fuse_reply_buf(req, buf, used);
-    free(buf);
-}
-
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-    read_listing(req, ino, size, offset, fi, false);
-}
-
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-    read_listing(req, ino, size, offset, fi, true);
-}
-
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     (void)ino;
@@ -751,10 +648,10 @@ const struct fuse_lowlevel_ops *control_fuse_ops(void)
         .flush = op_flush,
         .release = op_release,
         .fsync = op_fsync,
-        .opendir = op_opendir,
-        .readdir = op_readdir,
-        .readdirplus = op_readdirplus,
-        .releasedir = op_releasedir,
+        .opendir = control_list_opendir,
+        .readdir = control_list_readdir,
+        .readdirplus = control_list_readdirplus,
+        .releasedir = control_list_releasedir,
         .fsyncdir = op_fsync,
         .statfs = op_statfs,
         .setxattr = op_setxattr,

@@ -80,6 +80,8 @@ void control_answer_set(struct control_answer *answer, const char *text, size_t 
 struct control_node *control_node_by_id(struct control *control, uint64_t id);
 struct control_node *control_child(const struct control_node *dir, const char *name);
 void control_node_maybe_free(struct control_node *node);
+/* Not there just now, although it is in the tree. */
+bool control_node_absent(const struct control_node *node);
 /* Tells who waits for it that no handle is open, if so. */
 void control_call_if_idle(struct control *control);
 /* Releases and frees a handle; its parked requests lose it. */

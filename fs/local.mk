@@ -31,6 +31,7 @@ fs_libhostview_a_SOURCES = \
 	fs/caller.c fs/caller.h \
 	fs/control.c fs/control.h fs/control_internal.h \
 	fs/control_fuse.c \
+	fs/control_list.c fs/control_list.h \
 	fs/front.c fs/front.h \
 	fs/hostview.c fs/hostview.h \
 	fs/jail.c fs/jail.h \

@@ -12,3 +12,9 @@ tests_unit_test_hostview_SOURCES = tests/unit/test-hostview.c tests/unit/pumpben
 tests_unit_test_hostview_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_hostview_LDADD = $(HOSTVIEW_TEST_LIBS)
 TESTS += tests/unit/test-caller tests/unit/test-pump tests/unit/test-hostview
+
+check_PROGRAMS += tests/unit/test-notifier
+tests_unit_test_notifier_SOURCES = tests/unit/test-notifier.c
+tests_unit_test_notifier_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_test_notifier_LDADD = $(HOSTVIEW_TEST_LIBS)
+TESTS += tests/unit/test-notifier

@@ -66,27 +66,20 @@ static int check_file(const char *directory, const struct manifest_file *file, b
     return 0;
 }
 
-int image_check_files(const char *directory, const struct manifest *manifest, bool verify, struct err *err)
+static int compare_file(void *data, const struct manifest_file *file, struct err *err)
 {
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < manifest->file_count; i++)
-        code = check_file(directory, &manifest->files[i], verify, err);
-    return code;
+    return check_file(data, file, true, err);
 }
 
 /* Once the digests have been right they are computed again only after something has touched the files. */
 static int check_once(const char *directory, const struct manifest *manifest, bool verify, struct err *err)
 {
-    int code = image_check_files(directory, manifest, false, err);
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < manifest->file_count; i++)
+        code = check_file(directory, &manifest->files[i], false, err);
     if (code < 0)
         return code;
-    cleanup_free char *state = verified_state(directory, manifest);
-    if (!verify && verified_is_recorded(directory, state))
-        return 0;
-    code = image_check_files(directory, manifest, true, err);
-    if (code == 0)
-        verified_record(directory, manifest, state);
-    return code;
+    return verified_check(directory, manifest->files, manifest->file_count, verify, compare_file, (void *)directory, err);
 }
 
 static int not_found(const char *store, const char *reference, struct err *err)

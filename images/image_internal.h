@@ -13,9 +13,6 @@
 /* The manifest in an image's directory, checked. Freed with manifest_free. */
 int image_load_manifest(const char *directory, struct manifest *manifest, struct err *err);
 
-/* Compares the files with the manifest: sizes, with `verify` also digests. EBADMSG names the file. */
-int image_check_files(const char *directory, const struct manifest *manifest, bool verify, struct err *err);
-
 /* The build id of a tag or a prefix. ENOENT (with near matches), EEXIST. */
 int image_find(const char *store, const char *reference, char build_id[DIGEST_HEX_SIZE], bool *is_tag, struct err *err);
 

@@ -16,8 +16,10 @@ images_libimages_a_SOURCES = \
 	images/image.c images/image.h images/image_internal.h \
 	images/image_manage.c \
 	images/initramfs.c images/initramfs.h \
+	images/json_members.c images/json_members.h \
 	images/kernel.c images/kernel.h \
 	images/manifest.c images/manifest.h images/manifest_parse.c \
+	images/manifest_files.c images/manifest_files.h \
 	images/modules.c images/modules.h \
 	images/names.c images/names.h \
 	images/rootfs.c images/rootfs.h \

@@ -13,16 +13,7 @@
 
 int manifest_add_file(struct manifest *manifest, const char *name, uint64_t size, const char *sha256)
 {
-    if (manifest->file_count == MANIFEST_MAX_FILES)
-        return -E2BIG;
-    struct manifest_file *file = &manifest->files[manifest->file_count];
-    file->name = strdup(name);
-    if (!file->name)
-        return -ENOMEM;
-    file->size = size;
-    snprintf(file->sha256, sizeof file->sha256, "%s", sha256);
-    manifest->file_count++;
-    return 0;
+    return manifest_files_add(manifest->files, &manifest->file_count, name, size, sha256);
 }
 
 int manifest_add_package(struct manifest *manifest, const char *name, const char *version)
@@ -47,10 +38,7 @@ int manifest_add_package(struct manifest *manifest, const char *name, const char
 
 const struct manifest_file *manifest_find_file(const struct manifest *manifest, const char *name)
 {
-    for (size_t i = 0; i < manifest->file_count; i++)
-        if (strcmp(manifest->files[i].name, name) == 0)
-            return &manifest->files[i];
-    return NULL;
+    return manifest_files_find(manifest->files, manifest->file_count, name);
 }
 
 static int by_name(const void *a, const void *b)
@@ -85,8 +73,7 @@ void manifest_free(struct manifest *manifest)
         free(manifest->packages[i].version);
     }
     free(manifest->packages);
-    for (size_t i = 0; i < manifest->file_count; i++)
-        free(manifest->files[i].name);
+    manifest_files_free(manifest->files, manifest->file_count);
     char *strings[] = {manifest->arch, manifest->created, manifest->source, manifest->suite, manifest->kernel_package,
                        manifest->kernel_package_version, manifest->kernel_release, manifest->agent_version,
                        manifest->kernel_append};
@@ -119,17 +106,6 @@ static struct json_object *format_source(const struct manifest *manifest)
     return source;
 }
 
-static struct json_object *format_files(const struct manifest *manifest)
-{
-    struct json_object *files = json_object_new_array();
-    for (size_t i = 0; i < manifest->file_count; i++) {
-        struct json_object *file = OBJECT_OF({"name", manifest->files[i].name}, {"sha256", manifest->files[i].sha256});
-        json_object_object_add(file, "size", json_object_new_uint64(manifest->files[i].size));
-        json_object_array_add(files, file);
-    }
-    return files;
-}
-
 static struct json_object *format_defaults(const struct manifest *manifest)
 {
     struct json_object *defaults = OBJECT_OF({"kernel_append", manifest->kernel_append});
@@ -153,7 +129,7 @@ char *manifest_format(const struct manifest *manifest)
                                                     {"release", manifest->kernel_release}));
     json_object_object_add(top, "agent", OBJECT_OF({"version", manifest->agent_version},
                                                    {"sha256", manifest->agent_sha256}));
-    json_object_object_add(top, "files", format_files(manifest));
+    json_object_object_add(top, "files", manifest_files_format(manifest->files, manifest->file_count));
     json_object_object_add(top, "defaults", format_defaults(manifest));
     const char *text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
     char *copy = NULL;

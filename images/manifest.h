@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "images/digest.h"
+#include "images/manifest_files.h"
 #include "src/err.h"
 
 #define MANIFEST_NAME "manifest.json"
@@ -17,14 +18,7 @@
 enum {
     MANIFEST_SCHEMA = 1,
     MANIFEST_MAX_SIZE = 64 * 1024,
-    MANIFEST_MAX_FILES = 16,
     MANIFEST_MAX_PACKAGES = 512,
-};
-
-struct manifest_file {
-    char *name;
-    uint64_t size;
-    char sha256[DIGEST_HEX_SIZE];
 };
 
 struct manifest_package {

@@ -19,58 +19,117 @@
 /* Time stamps may be as coarse as two seconds (FAT); most are some milliseconds. */
 enum { GRAIN_S = 2, LARGEST = 16 * 1024 };
 
-char *verified_state(const char *directory, const struct manifest *manifest)
+/* A line with the file's state now, malloc'd. NULL when it is missing. *changed_s: when it was changed last. */
+static char *state_of(const char *directory, const struct manifest_file *file, time_t *changed_s)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    bool good = out != NULL;
-    for (size_t i = 0; good && i < manifest->file_count; i++) {
-        const struct manifest_file *file = &manifest->files[i];
-        cleanup_free char *path = files_format("%s/%s", directory, file->name);
-        struct stat st;
-        good = path && lstat(path, &st) == 0;
-        if (good)
-            fprintf(out, "%s %s %ju %ju %jd %jd.%09ld %jd.%09ld\n", file->name, file->sha256, (uintmax_t)st.st_dev,
-                    (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-                    (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    cleanup_free char *path = files_format("%s/%s", directory, file->name);
+    struct stat st;
+    if (!path || lstat(path, &st) < 0)
+        return NULL;
+    *changed_s = st.st_ctim.tv_sec;
+    return files_format("%s %s %ju %ju %jd %jd.%09ld %jd.%09ld\n", file->name, file->sha256, (uintmax_t)st.st_dev,
+                        (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                        (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
+static char *read_record(const char *directory)
+{
+    cleanup_free char *path = files_format("%s/" VERIFIED_NAME, directory);
+    return path ? files_read(path, LARGEST, NULL) : NULL;
+}
+
+/* The line of a file in the record, or NULL. */
+static const char *find_line(const char *record, const char *name)
+{
+    size_t length = strlen(name);
+    while (record && *record) {
+        if (strncmp(record, name, length) == 0 && record[length] == ' ')
+            return record;
+        const char *end = strchr(record, '\n');
+        record = end ? end + 1 : NULL;
     }
-    if (out && fclose(out) == 0 && good)
-        return text;
-    free(text);
     return NULL;
 }
 
-bool verified_is_recorded(const char *directory, const char *state)
+static bool is_recorded(const char *record, const char *name, const char *state)
 {
-    cleanup_free char *path = files_format("%s/" VERIFIED_NAME, directory);
-    cleanup_free char *recorded = path && state ? files_read(path, LARGEST, NULL) : NULL;
-    return recorded && strcmp(recorded, state) == 0;
+    const char *line = find_line(record, name);
+    return line && state && strncmp(line, state, strlen(state)) == 0;
 }
 
-/* Could a file have been changed after a look at it, without that showing in its times? */
-static bool changed_just_now(const char *directory, const struct manifest *manifest)
+static void write_record(const char *directory, const char *text)
 {
-    bool recent = false;
-    time_t now = time(NULL);
-    for (size_t i = 0; i < manifest->file_count && !recent; i++) {
-        cleanup_free char *path = files_format("%s/%s", directory, manifest->files[i].name);
-        struct stat st;
-        recent = !path || lstat(path, &st) < 0 || st.st_ctim.tv_sec > now - GRAIN_S;
-    }
-    return recent;
-}
-
-void verified_record(const char *directory, const struct manifest *manifest, const char *state)
-{
-    cleanup_free char *now = verified_state(directory, manifest);
-    if (!state || !now || strcmp(now, state) != 0 || changed_just_now(directory, manifest))
-        return;
     cleanup_free char *path = files_format("%s/" VERIFIED_NAME, directory);
     cleanup_free char *new = files_format("%s/" VERIFIED_NAME ".%d", directory, (int)getpid());
     cleanup_close int fd = path && new ? open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
     if (fd < 0)
         return;
-    if (files_write(fd, state, strlen(state)) < 0 || rename(new, path) < 0)
+    if (files_write(fd, text, strlen(text)) < 0 || rename(new, path) < 0)
         unlink(new);
+}
+
+/* The old record with the lines of `files` replaced by `states` (NULL: taken out). */
+static void merge(const char *directory, const struct manifest_file *files, size_t count, char *const *states)
+{
+    cleanup_free char *record = read_record(directory), *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return;
+    for (const char *line = record; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(line, " \n"), line);
+        if (!manifest_files_find(files, count, name))
+            fprintf(out, "%.*s\n", (int)strcspn(line, "\n"), line);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (states[i])
+            fputs(states[i], out);
+    if (fclose(out) == 0)
+        write_record(directory, text);
+}
+
+/* Is the state the same still, and would it show had the file been changed since it was looked at? */
+static bool is_settled(const char *directory, const struct manifest_file *file, const char *state)
+{
+    time_t changed_s = 0;
+    cleanup_free char *now = state_of(directory, file, &changed_s);
+    return now && state && strcmp(now, state) == 0 && changed_s <= time(NULL) - GRAIN_S;
+}
+
+int verified_check(const char *directory, const struct manifest_file *files, size_t count, bool all,
+                   verified_compare_fn *compare, void *data, struct err *err)
+{
+    cleanup_free char *record = read_record(directory);
+    char *states[MANIFEST_MAX_FILES] = {NULL};
+    bool compared = false;
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        time_t ignored;
+        states[i] = state_of(directory, &files[i], &ignored);
+        if (!all && is_recorded(record, files[i].name, states[i]))
+            continue;
+        compared = true;
+        code = compare(data, &files[i], err);
+        if (code == 0 && !is_settled(directory, &files[i], states[i])) {
+            free(states[i]);
+            states[i] = NULL;
+        }
+    }
+    if (compared && code == 0)
+        merge(directory, files, count, states);
+    for (size_t i = 0; i < count; i++)
+        free(states[i]);
+    return code;
+}
+
+void verified_record(const char *directory, const struct manifest_file *files, size_t count)
+{
+    char *states[MANIFEST_MAX_FILES] = {NULL};
+    time_t ignored;
+    for (size_t i = 0; i < count; i++)
+        states[i] = state_of(directory, &files[i], &ignored);
+    merge(directory, files, count, states);
+    for (size_t i = 0; i < count; i++)
+        free(states[i]);
 }

@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file `verified` of an image directory: the state (device, inode, size, times) that the image's files had when their
- * digests were found right. The digests of an image of a gigabyte take seconds; as long as this state is unchanged they
- * need not be computed again. No protection from who can write there, who could as well replace the manifest. */
+/* The file `verified` in the directory of an image or a checkpoint: the state (device, inode, size, times) that files had
+ * when their digests were found right, one line for each. The digests of a gigabyte take seconds; as long as this state is
+ * unchanged they need not be computed again. No protection from who can write there, who could as well replace the
+ * manifest. */
 #ifndef GONDOLIN_IMAGES_VERIFIED_H
 #define GONDOLIN_IMAGES_VERIFIED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-#include "images/manifest.h"
+#include "images/manifest_files.h"
+#include "src/err.h"
 
-/* The state of the files now, as text, malloc'd. NULL when one is missing. */
-char *verified_state(const char *directory, const struct manifest *manifest);
+/* Compares one file with what the manifest says of it: 0, or -errno with *err. */
+typedef int verified_compare_fn(void *data, const struct manifest_file *file, struct err *err);
 
-/* Is `state` what was recorded? */
-bool verified_is_recorded(const char *directory, const char *state);
+/* Calls `compare` for each file whose state has not been recorded (with `all`: for each), until one fails. Those found
+ * right are recorded, provided that they have not changed meanwhile and that a change since then would show: not within
+ * the grain of time stamps. Recording is best effort: without it they are compared again. What else is recorded stays. */
+int verified_check(const char *directory, const struct manifest_file *files, size_t count, bool all,
+                   verified_compare_fn *compare, void *data, struct err *err);
 
-/* Records a state taken before the digests were computed, provided that the files have it still and that a change since
- * then would show: not within the grain of time stamps. Best effort: without the record they are computed again. */
-void verified_record(const char *directory, const struct manifest *manifest, const char *state);
+/* Records files whose digests the caller has just computed, of which it knows that nobody writes them. Best effort. */
+void verified_record(const char *directory, const struct manifest_file *files, size_t count);
 
 #endif

@@ -96,7 +96,7 @@ Test(manifest, build_id_depends_on_files_and_not_on_their_order)
 
 Test(manifest, every_member_is_checked)
 {
-    refuses("\"schema\":1", "\"schema\":2", EPROTONOSUPPORT, "build it again");
+    refuses("\"schema\":1", "\"schema\":2", EPROTONOSUPPORT, "another version of gondolin");
     refuses("\"schema\":1", "\"schema\":\"1\"", EINVAL, "schema");
     refuses("\"arch\":\"x86_64\"", "\"arch\":7", EINVAL, "arch");
     refuses("\"arch\":\"x86_64\"", "\"arch\":\"\"", EINVAL, "arch");

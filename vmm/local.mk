@@ -9,7 +9,9 @@ vmm_libvmm_a_SOURCES = \
 	vmm/kvm_probe.c vmm/kvm_probe.h \
 	vmm/pages.c vmm/pages.h \
 	vmm/program.c vmm/program.h \
-	vmm/qcow2.c vmm/qcow2.h \
+	vmm/qcow2.c vmm/qcow2.h vmm/qcow2_header.h \
+	vmm/qcow2_backing.c \
+	vmm/qcow2_check.c \
 	vmm/qemu.c vmm/qemu_internal.h vmm/qemu_machine.h \
 	vmm/qemu_args.c vmm/qemu_args.h \
 	vmm/qemu_check.c \

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "src/cleanup.h"
+#include "vmm/qcow2_header.h"
 
 enum { CLUSTER_BITS = 16, CLUSTER = 1 << CLUSTER_BITS, REFCOUNT_ORDER = 4 /* 16 bits */ };
 
@@ -21,23 +22,6 @@ enum { AT_HEADER, AT_REFCOUNT_TABLE, AT_REFCOUNTS, AT_L1_TABLE, CLUSTERS };
 #define L1_REACH ((uint64_t)CLUSTER / 8 * CLUSTER)
 #define LARGEST (L1_REACH * (CLUSTER / 8)) /* as one cluster of L1 entries goes */
 
-#define MAGIC 0x514649fb              /* "QFI\xfb" */
-#define EXTENSION_FORMAT 0xe2792aca   /* the backing file's format */
-
-struct header {
-    uint32_t magic, version;
-    uint64_t backing_offset;
-    uint32_t backing_size, cluster_bits;
-    uint64_t size;
-    uint32_t encryption, l1_entries;
-    uint64_t l1_offset, refcount_table_offset;
-    uint32_t refcount_table_clusters, snapshots;
-    uint64_t snapshots_offset, incompatible, compatible, autoclear;
-    uint32_t refcount_order, header_length;
-};
-
-_Static_assert(sizeof(struct header) == 104, "the header is as the format has it");
-
 struct extensions {
     uint32_t type, length;
     char format[8];
@@ -46,11 +30,11 @@ struct extensions {
 
 int qcow2_size(int fd, uint64_t *size, struct err *err)
 {
-    struct header h;
+    struct qcow2_header h;
     ssize_t n = pread(fd, &h, sizeof h, 0);
     if (n < 0)
         return err_errno(err, errno, "read the disk's header");
-    if (n < 72 || be32toh(h.magic) != MAGIC) /* 72: a version 2 header */
+    if (n < QCOW2_HEADER_2 || be32toh(h.magic) != QCOW2_MAGIC)
         return err_set(err, EINVAL, "the disk is not a qcow2 file");
     *size = be64toh(h.size);
     return 0;
@@ -67,9 +51,9 @@ static int write_at(int fd, const void *data, size_t length, off_t offset, struc
 static int write_header(int fd, const char *backing, uint64_t size, struct err *err)
 {
     const struct extensions extensions = {
-        .type = htobe32(EXTENSION_FORMAT), .length = htobe32(strlen("qcow2")), .format = "qcow2"};
-    const struct header h = {
-        .magic = htobe32(MAGIC),
+        .type = htobe32(QCOW2_EXTENSION_FORMAT), .length = htobe32(strlen("qcow2")), .format = "qcow2"};
+    const struct qcow2_header h = {
+        .magic = htobe32(QCOW2_MAGIC),
         .version = htobe32(3),
         .backing_offset = htobe64(sizeof h + sizeof extensions),
         .backing_size = htobe32((uint32_t)strlen(backing)),

@@ -215,7 +215,7 @@ static int publish(struct build *build, struct err *err)
     if (image_open(build_id, false, &present, NULL) == 0)
         image_close(&present);
     else
-        store_remove_image(build->store, build_id, NULL);
+        store_remove_entry(build->store, "images", build_id, NULL, NULL);
     int code = store_publish(build->store, &build->work, build_id, err);
     return code == 0 ? store_set_tag(build->store, build->recipe->tag, build_id, err) : code;
 }

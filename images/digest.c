@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "images/digest.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
 
 #include "src/cleanup.h"
+
+enum { SPARSE_BLOCK = 64 * 1024 };
 
 struct digest {
     EVP_MD_CTX *context;
@@ -74,6 +79,72 @@ int digest_fd(int fd, char hex[DIGEST_HEX_SIZE])
     int code = n < 0 ? errno : 0;
     digest_end(digest, hex);
     return -code;
+}
+
+static bool is_zero(const unsigned char *bytes, size_t length)
+{
+    return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
+}
+
+/* The whole of a block, short at the end of the file only. */
+static ssize_t read_block(int fd, unsigned char *block, uint64_t index)
+{
+    size_t have = 0;
+    ssize_t n = 1;
+    while (have < SPARSE_BLOCK && n > 0) {
+        n = pread(fd, block + have, SPARSE_BLOCK - have, (off_t)(index * SPARSE_BLOCK + have));
+        have += n > 0 ? (size_t)n : 0;
+    }
+    return n < 0 ? -errno : (ssize_t)have;
+}
+
+static int add_blocks(struct digest *digest, int fd, unsigned char *block, uint64_t from, uint64_t to)
+{
+    for (uint64_t i = from; i < to; i++) {
+        const uint64_t number = htole64(i);
+        ssize_t n = read_block(fd, block, i);
+        if (n < 0)
+            return (int)n;
+        if (is_zero(block, (size_t)n))
+            continue;
+        digest_add(digest, &number, sizeof number);
+        digest_add(digest, block, (size_t)n);
+    }
+    return 0;
+}
+
+static int add_sparse(struct digest *digest, int fd, off_t size)
+{
+    cleanup_free unsigned char *block = malloc(SPARSE_BLOCK);
+    uint64_t next = 0; /* the first block that has not been looked at */
+    int code = block ? 0 : -ENOMEM;
+    while (code == 0 && (off_t)(next * SPARSE_BLOCK) < size) {
+        off_t begin = lseek(fd, (off_t)(next * SPARSE_BLOCK), SEEK_DATA);
+        if (begin < 0 && errno == ENXIO)
+            break; /* nothing but a hole is left */
+        off_t end = begin < 0 ? -1 : lseek(fd, begin, SEEK_HOLE);
+        if (end < 0)
+            return -errno;
+        uint64_t from = (uint64_t)begin / SPARSE_BLOCK, to = ((uint64_t)end + SPARSE_BLOCK - 1) / SPARSE_BLOCK;
+        code = add_blocks(digest, fd, block, from, to);
+        next = to;
+    }
+    return code;
+}
+
+int digest_sparse_fd(int fd, char hex[DIGEST_HEX_SIZE])
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    struct digest *digest = digest_new();
+    if (!digest)
+        return -ENOMEM;
+    int code = add_sparse(digest, fd, st.st_size);
+    const uint64_t size = htole64((uint64_t)st.st_size);
+    digest_add(digest, &size, sizeof size);
+    digest_end(digest, hex);
+    return code;
 }
 
 bool digest_is_hex(const char *text)

@@ -150,9 +150,7 @@ static int open_located(const char *reference, bool verify, struct image *out, s
 {
     struct manifest manifest;
 
-    out->lock_fd = store_lock_image(out->directory);
-    if (out->lock_fd == -EWOULDBLOCK)
-        return err_set(err, EBUSY, "image %.200s: it is being removed", reference);
+    out->lock_fd = store_lock_manifest(out->directory);
     if (out->lock_fd < 0)
         return err_errno(err, -out->lock_fd, "image %.200s: %s/%s", reference, out->directory, MANIFEST_NAME);
     int code = image_load_manifest(out->directory, &manifest, err);

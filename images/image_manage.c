@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "images/checkpoint.h"
+#include "images/checkpoint_internal.h"
 #include "images/contain.h"
 #include "images/files.h"
 #include "images/image_internal.h"
@@ -131,12 +133,27 @@ static int find_tags(const char *store, const char *build_id, struct names *foun
     return found->failed ? err_errno(err, ENOMEM, "list tags") : code;
 }
 
+static int nothing_lies_on_it(const char *store, const char *build_id, struct err *err)
+{
+    struct names users = {0};
+    int code = checkpoint_users_of_image(store, build_id, &users, err);
+    if (code == 0 && users.count > 0) {
+        cleanup_free char *list = names_join(&users);
+        code = err_set(err, EBUSY, "image %.12s: it is what checkpoints lie on: %.400s; remove those first (gondolin "
+                       "checkpoint rm)", build_id, list ? list : "some");
+    }
+    names_free(&users);
+    return code;
+}
+
 /* The image before its tags: when it is in use, they stay too. */
 static int remove_whole(const char *store, const char *build_id, const struct names *tags, struct err *err)
 {
-    int code = store_remove_image(store, build_id, err);
+    int code = store_remove_entry(store, "images", build_id, nothing_lies_on_it, err);
     if (code == -ENOENT) /* tags of an image that is gone already */
         code = 0;
+    if (code == 0)
+        code = template_drop_image(store, build_id, err);
     for (size_t i = 0; code == 0 && i < tags->count; i++)
         code = store_remove_tag(store, tags->list[i], err);
     return code;

@@ -4,6 +4,11 @@ images_libimages_a_SOURCES = \
 	images/apt.c images/apt.h \
 	images/build.c \
 	images/bzimage.c images/bzimage.h \
+	images/checkpoint.c images/checkpoint.h images/checkpoint_internal.h \
+	images/checkpoint_disks.c \
+	images/checkpoint_manage.c \
+	images/checkpoint_manifest.c \
+	images/checkpoint_publish.c \
 	images/command.c images/command.h \
 	images/contain.c images/contain.h \
 	images/contain_mounts.c images/contain_mounts.h \
@@ -27,6 +32,7 @@ images_libimages_a_SOURCES = \
 	images/source_busybox.c \
 	images/source_debian.c \
 	images/store.c images/store.h \
+	images/template.c \
 	images/tree.c images/tree.h \
 	images/verified.c images/verified.h
 

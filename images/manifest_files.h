@@ -10,7 +10,7 @@
 #include "images/digest.h"
 #include "images/json_members.h"
 
-enum { MANIFEST_MAX_FILES = 16 };
+enum { MANIFEST_MAX_FILES = 64 };
 
 struct manifest_file {
     char *name;

@@ -61,6 +61,17 @@ void names_sort(struct names *names)
         qsort(names->list, names->count, sizeof *names->list, compare);
 }
 
+char *names_join(const struct names *names)
+{
+    size_t length = 1;
+    for (size_t i = 0; i < names->count; i++)
+        length += strlen(names->list[i]) + 2;
+    char *text = calloc(1, length), *end = text;
+    for (size_t i = 0; text && i < names->count; i++)
+        end = stpcpy(stpcpy(end, i ? ", " : ""), names->list[i]);
+    return text;
+}
+
 void names_free(struct names *names)
 {
     for (size_t i = 0; i < names->count; i++)

@@ -25,6 +25,9 @@ bool names_has(const struct names *names, const char *name);
 /* By byte value, for output that does not depend on the order of a directory. */
 void names_sort(struct names *names);
 
+/* All in one string, separated by ", "; malloc'd, NULL on ENOMEM. */
+char *names_join(const struct names *names);
+
 void names_free(struct names *names);
 
 #endif

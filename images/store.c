@@ -16,7 +16,7 @@
 #include "images/manifest.h"
 #include "src/cleanup.h"
 
-enum { MAX_TAG = 64, MIN_PREFIX = 4, MIN_SPACE = 64 << 20 };
+enum { MAX_NAME = 64, MIN_PREFIX = 4, MIN_SPACE = 64 << 20 };
 
 static char *default_path(void)
 {
@@ -34,7 +34,7 @@ static char *default_path(void)
 
 char *store_open(struct err *err)
 {
-    static const char *const parts[] = {"images", "tags", "tmp", "cache"};
+    static const char *const parts[] = {"images", "tags", "checkpoints", "templates", "tmp", "cache"};
     cleanup_free char *path = default_path();
     if (!path) {
         err_errno(err, errno, "image store: no directory for it; set GONDOLIN_STORE to one, or HOME");
@@ -111,8 +111,7 @@ void store_work_end(struct store_work *work)
     *work = (struct store_work){.lock = -1};
 }
 
-/* The names in a directory of the store. */
-static int list_directory(const char *store, const char *part, struct names *out)
+int store_list_part(const char *store, const char *part, struct names *out)
 {
     cleanup_free char *path = files_format("%s/%s", store, part);
     cleanup_closedir DIR *dir = path ? opendir(path) : NULL;
@@ -129,7 +128,7 @@ int store_clean(const char *store)
 {
     struct names entries = {0};
     cleanup_close int tmp = lock_tmp(store);
-    int code = tmp < 0 ? tmp : list_directory(store, "tmp", &entries);
+    int code = tmp < 0 ? tmp : store_list_part(store, "tmp", &entries);
 
     for (size_t i = 0; i < entries.count; i++) {
         cleanup_free char *path = files_format("%s/tmp/%s", store, entries.list[i]);
@@ -145,36 +144,47 @@ int store_clean(const char *store)
     return code;
 }
 
-static char *image_path(const char *store, const char *build_id)
+int store_publish_entry(const char *store, struct store_work *work, const char *part, const char *name, struct err *err)
 {
-    return files_format("%s/images/%s", store, build_id);
+    cleanup_free char *to = files_format("%s/%s/%s", store, part, name), *parent = files_format("%s/%s", store, part);
+    if (!to || !parent)
+        return err_errno(err, ENOMEM, "image store: publish %s", name);
+    int code = files_sync(work->path);
+    if (code == 0 && rename(work->path, to) < 0)
+        code = errno == ENOTEMPTY ? -EEXIST : -errno;
+    if (code < 0)
+        return err_errno(err, -code, "image store: publish %s", to);
+    code = files_sync(parent);
+    if (code < 0) {
+        if (rename(to, work->path) < 0) {
+            free(work->path); /* it stays, perhaps not for long */
+            work->path = NULL;
+        }
+        return err_errno(err, -code, "image store: sync %s", parent);
+    }
+    free(work->path);
+    work->path = NULL;
+    return 0;
 }
 
 int store_publish(const char *store, struct store_work *work, const char *build_id, struct err *err)
 {
-    cleanup_free char *to = image_path(store, build_id), *images = files_format("%s/images", store);
-    if (!to || !images)
-        return err_errno(err, ENOMEM, "image store: publish %s", build_id);
-    int code = files_sync(work->path);
-    if (code == 0 && rename(work->path, to) < 0)
-        code = -errno;
-    if (code == -EEXIST || code == -ENOTEMPTY)
-        return 0;
-    if (code < 0)
-        return err_errno(err, -code, "image store: publish %s", to);
-    free(work->path);
-    work->path = NULL;
-    code = files_sync(images);
-    return code < 0 ? err_errno(err, -code, "image store: sync %s", images) : 0;
+    int code = store_publish_entry(store, work, "images", build_id, err);
+    return code == -EEXIST ? 0 : code;
+}
+
+int store_check_name(const char *kind, const char *name, struct err *err)
+{
+    bool good = isalnum((unsigned char)name[0]) && strlen(name) <= MAX_NAME;
+    for (const char *at = name; good && *at; at++)
+        good = isalnum((unsigned char)*at) || strchr("._-", *at);
+    return good ? 0 : err_set(err, EINVAL, "%s \"%.80s\": a name is 1 to %d letters, digits, '.', '_' or '-', and begins "
+                              "with a letter or digit", kind, name, MAX_NAME);
 }
 
 int store_check_tag(const char *tag, struct err *err)
 {
-    bool good = isalnum((unsigned char)tag[0]) && strlen(tag) <= MAX_TAG;
-    for (const char *at = tag; good && *at; at++)
-        good = isalnum((unsigned char)*at) || strchr("._-", *at);
-    return good ? 0 : err_set(err, EINVAL, "tag \"%.80s\": a tag is 1 to %d letters, digits, '.', '_' or '-', and begins "
-                              "with a letter or digit", tag, MAX_TAG);
+    return store_check_name("tag", tag, err);
 }
 
 static char *tag_path(const char *store, const char *tag)
@@ -229,7 +239,7 @@ int store_read_tag(const char *store, const char *tag, char build_id[DIGEST_HEX_
 int store_list_images(const char *store, struct names *build_ids, struct err *err)
 {
     struct names entries = {0};
-    int code = list_directory(store, "images", &entries);
+    int code = store_list_part(store, "images", &entries);
     for (size_t i = 0; i < entries.count; i++)
         if (digest_is_hex(entries.list[i]))
             names_add(build_ids, entries.list[i]);
@@ -241,7 +251,7 @@ int store_list_images(const char *store, struct names *build_ids, struct err *er
 
 int store_list_tags(const char *store, struct names *tags, struct err *err)
 {
-    int code = list_directory(store, "tags", tags);
+    int code = store_list_part(store, "tags", tags);
     return code < 0 ? err_errno(err, -code, "image store: list %s/tags", store) : 0;
 }
 
@@ -276,36 +286,58 @@ static int lock_manifest(const char *directory, int operation)
 {
     cleanup_free char *path = files_format("%s/%s", directory, MANIFEST_NAME);
     cleanup_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0 || flock(fd, operation) < 0)
+    if (fd < 0)
         return -errno;
+    while (flock(fd, operation) < 0)
+        if (errno != EINTR)
+            return -errno;
     /* Between open and flock it may have been moved away for removal. */
     return is_same_file(fd, path) ? steal_fd(&fd) : -ENOENT;
 }
 
-int store_lock_image(const char *directory)
+/* Who locks it exclusively never waits for anything: a removal that is refused does not turn users away. */
+int store_lock_manifest(const char *directory)
 {
-    return lock_manifest(directory, LOCK_SH | LOCK_NB);
+    return lock_manifest(directory, LOCK_SH);
 }
 
-int store_remove_image(const char *store, const char *build_id, struct err *err)
+bool store_is_locked(const char *directory)
 {
-    cleanup_free char *path = image_path(store, build_id);
+    cleanup_close int lock = lock_manifest(directory, LOCK_EX | LOCK_NB);
+    return lock == -EWOULDBLOCK;
+}
+
+static int move_away(const char *store, const char *path, const char *name, struct err *err)
+{
     struct store_work trash;
-    if (!path)
-        return err_errno(err, ENOMEM, "remove image %s", build_id);
-    cleanup_close int lock = lock_manifest(path, LOCK_EX | LOCK_NB);
-    if (lock == -EWOULDBLOCK)
-        return err_set(err, EBUSY, "remove image %.12s: a sandbox or another gondolin command is using it; see: gondolin list",
-                       build_id);
-    /* No manifest: damaged beyond use, nobody can have it open. */
-    if (lock < 0 && lock != -ENOENT)
-        return err_errno(err, -lock, "remove image %.12s", build_id);
     int code = store_work_begin(store, "removed", &trash, err);
     if (code < 0)
         return code;
-    cleanup_free char *to = files_format("%s/%s", trash.path, build_id);
+    cleanup_free char *to = files_format("%s/%s", trash.path, name);
     if (!to || rename(path, to) < 0)
-        code = err_errno(err, errno, "remove image %s", path);
+        code = err_errno(err, errno, "remove %s", path);
     store_work_end(&trash);
     return code;
+}
+
+int store_remove_entry(const char *store, const char *part, const char *name, store_may_go_fn *may_go, struct err *err)
+{
+    cleanup_free char *path = files_format("%s/%s/%s", store, part, name);
+    if (!path)
+        return err_errno(err, ENOMEM, "remove %s", name);
+    cleanup_close int lock = lock_manifest(path, LOCK_EX | LOCK_NB);
+    if (lock == -EWOULDBLOCK)
+        return err_set(err, EBUSY, "remove %.64s: a sandbox or another gondolin command is using it; see: gondolin list",
+                       name);
+    /* No manifest: damaged beyond use, nobody can have it open. */
+    if (lock < 0 && lock != -ENOENT)
+        return err_errno(err, -lock, "remove %s", path);
+    int code = may_go ? may_go(store, name, err) : 0;
+    return code < 0 ? code : move_away(store, path, name, err);
+}
+
+int store_drop_entry(const char *store, const char *part, const char *name, struct err *err)
+{
+    cleanup_free char *path = files_format("%s/%s/%s", store, part, name);
+    return path ? move_away(store, path, name, err) : err_errno(err, ENOMEM, "remove %s", name);
 }

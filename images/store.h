@@ -3,6 +3,8 @@
  * descriptor-free, by path: STORE is owned by the user and 0700.
  *
  *   STORE/images/BUILD-ID/   published by one rename, then never changed; users hold a shared flock on its manifest
+ *   STORE/checkpoints/NAME/  the same; images/checkpoint.h
+ *   STORE/templates/KEY/     the same, can be removed at any time
  *   STORE/tags/NAME          symlink to ../images/BUILD-ID, replaced by one rename
  *   STORE/tmp/KIND.XXXXXX/   work in progress, flock'ed by its maker; STORE/tmp itself is locked while one is made
  *   STORE/cache/             kernels, package lists, the libguestfs appliance: can be removed at any time */
@@ -42,7 +44,13 @@ int store_clean(const char *store);
  * already is success: the same files are there; the work directory is then left to store_work_end. */
 int store_publish(const char *store, struct store_work *work, const char *build_id, struct err *err);
 
-/* 1 to 64 letters, digits, '.', '_', '-', not beginning with '.' or '-'. EINVAL with a sentence. */
+/* The same for a directory of another part ("checkpoints"): EEXIST when the name is taken, the work is then left as it is, as
+ * it is after any other failure. */
+int store_publish_entry(const char *store, struct store_work *work, const char *part, const char *name, struct err *err);
+
+/* 1 to 64 letters, digits, '.', '_', '-', not beginning with '.', '_' or '-'. EINVAL with a sentence, which calls it `kind`
+ * ("tag"). */
+int store_check_name(const char *kind, const char *name, struct err *err);
 int store_check_tag(const char *tag, struct err *err);
 int store_set_tag(const char *store, const char *tag, const char *build_id, struct err *err);
 int store_remove_tag(const char *store, const char *tag, struct err *err);
@@ -57,11 +65,24 @@ int store_list_tags(const char *store, struct names *tags, struct err *err);
 /* The build id that begins with `prefix` (at least 4 hex digits): 0, -ENOENT, -EEXIST (several). */
 int store_find_prefix(const char *store, const char *prefix, char build_id[DIGEST_HEX_SIZE]);
 
-/* Removes an image unless somebody has it open (EBUSY): moved away whole by one rename, then removed. */
-int store_remove_image(const char *store, const char *build_id, struct err *err);
+/* The names in a part of the store ("checkpoints"), sorted. 0 or -errno. */
+int store_list_part(const char *store, const char *part, struct names *out);
 
-/* A shared lock on an image directory's manifest, which keeps the image from being removed: a descriptor open for
- * reading. -errno; ENOENT also when it was removed meanwhile. */
-int store_lock_image(const char *directory);
+/* Asked with the directory locked against new users: may it go? 0, or -errno with *err. */
+typedef int store_may_go_fn(const char *store, const char *name, struct err *err);
+
+/* Removes a directory of a part unless somebody has it open (EBUSY) or `may_go` (NULL: nothing is asked) refuses: moved away
+ * whole by one rename, then removed. ENOENT. */
+int store_remove_entry(const char *store, const char *part, const char *name, store_may_go_fn *may_go, struct err *err);
+
+/* Removes it also when somebody has it open. ENOENT. */
+int store_drop_entry(const char *store, const char *part, const char *name, struct err *err);
+
+/* Has somebody a shared lock on the manifest in this directory? Whoever asks for one at the same time waits. */
+bool store_is_locked(const char *directory);
+
+/* A shared lock on the manifest in a directory, which keeps it from being removed: a descriptor open for reading. -errno;
+ * ENOENT also when it was removed meanwhile. */
+int store_lock_manifest(const char *directory);
 
 #endif

@@ -17,7 +17,7 @@
 #define VERIFIED_NAME "verified"
 
 /* Time stamps may be as coarse as two seconds (FAT); most are some milliseconds. */
-enum { GRAIN_S = 2, LARGEST = 16 * 1024 };
+enum { GRAIN_S = 2, LARGEST = 32 * 1024 };
 
 /* A line with the file's state now, malloc'd. NULL when it is missing. *changed_s: when it was changed last. */
 static char *state_of(const char *directory, const struct manifest_file *file, time_t *changed_s)

@@ -74,5 +74,5 @@ gondolin_engine_SOURCES = \
 	src/verb_doctor.c \
 	src/verb_image.c \
 	src/verb_mount.c
-gondolin_engine_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a vmm/libvmm.a images/libimages.a src/libhost.a \
+gondolin_engine_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a images/libimages.a vmm/libvmm.a src/libhost.a \
 	src/libcommon.a $(FUSE_LIBS) $(GUESTFS_LIBS) $(ARCHIVE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS) -lpthread

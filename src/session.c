@@ -74,6 +74,7 @@ void session_close(struct session *s)
     free(s->build_id);
     free(s->state);
     free(s->log);
+    free(s->checkpoint);
     free(s->directory);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
@@ -184,6 +185,7 @@ static struct json_object *to_json(const struct session *s)
     add_text(object, "build_id", s->build_id);
     add_text(object, "state", s->state);
     add_text(object, "log", s->log);
+    add_text(object, "checkpoint", s->checkpoint);
     json_object_object_add(object, "pid", json_object_new_int64(s->pid));
     json_object_object_add(object, "keeper_pid", json_object_new_int64(s->keeper_pid));
     json_object_object_add(object, "vm_pid", json_object_new_int64(s->vm_pid));
@@ -290,6 +292,7 @@ bool session_read(const char *directory, struct session *s)
     s->build_id = take_text(object, "build_id");
     s->state = take_text(object, "state");
     s->log = take_text(object, "log");
+    s->checkpoint = take_text(object, "checkpoint");
     s->pid = (pid_t)take_number(object, "pid");
     s->keeper_pid = (pid_t)take_number(object, "keeper_pid");
     s->vm_pid = (pid_t)take_number(object, "vm_pid");

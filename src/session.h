@@ -20,6 +20,7 @@ enum { SESSION_ID_DIGITS = 12 };
 struct session {
     char id[SESSION_ID_DIGITS + 1];
     char *name, *mountpoint, *image, *build_id, *state, *log;
+    char *checkpoint;              /* the one that its disk lies on; NULL: none */
     pid_t pid, keeper_pid, vm_pid; /* 0: none */
     int64_t started_ms;            /* of the Unix epoch */
     uint64_t device;               /* of the mount; 0: not mounted yet */

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config.h"
-
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +30,7 @@ static int find_name(int fd, struct qcow2_header *h, struct place *place, struct
     if (!place->offset)
         return 0;
     if (place->size == 0 || place->size > QCOW2_BACKING_MAX || place->offset < QCOW2_HEADER_2 ||
-        place->offset > place->room - place->size)
+        place->size > place->room || place->offset > place->room - place->size)
         return err_set(err, EINVAL, "the disk's header has a name of the disk below it that is too long or misplaced");
     return 0;
 }
@@ -63,7 +61,7 @@ static size_t extensions_end(const char *cluster, size_t size)
     size_t at = be32toh(h->header_length);
     for (;;) {
         struct qcow2_extension e;
-        if (at % 8 || at > size - sizeof e)
+        if (at < sizeof *h || at % 8 || at > size - sizeof e)
             return 0;
         memcpy(&e, cluster + at, sizeof e);
         at += sizeof e;

@@ -146,14 +146,14 @@ Test(store, an_image_in_use_is_not_removed)
     struct err err = {0};
     imagedir_add("disk", id);
     cleanup_free char *directory = files_format("%s/images/%s", store, id);
-    int one = store_lock_image(directory), other = store_lock_image(directory);
+    int one = store_lock_manifest(directory), other = store_lock_manifest(directory);
     cr_assert_geq(one, 0);
     cr_assert_geq(other, 0, "two can use an image");
-    cr_expect_eq(store_remove_image(store, id, &err), -EBUSY);
+    cr_expect_eq(store_remove_entry(store, "images", id, NULL, &err), -EBUSY);
     close(one);
-    cr_expect_eq(store_remove_image(store, id, &err), -EBUSY);
+    cr_expect_eq(store_remove_entry(store, "images", id, NULL, &err), -EBUSY);
     close(other);
-    cr_expect_eq(store_remove_image(store, id, &err), 0, "%s", err.text);
+    cr_expect_eq(store_remove_entry(store, "images", id, NULL, &err), 0, "%s", err.text);
     cr_expect_eq(entries("images") + entries("tmp"), 0);
-    cr_expect_eq(store_lock_image(directory), -ENOENT);
+    cr_expect_eq(store_lock_manifest(directory), -ENOENT);
 }

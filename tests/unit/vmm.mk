@@ -1,7 +1,7 @@
 # Unit tests of vmm/.
 VMM_TESTS = tests/unit/test-accel tests/unit/test-argv tests/unit/test-child tests/unit/test-disk-copies \
-	tests/unit/test-known tests/unit/test-pages tests/unit/test-qemu tests/unit/test-qemu-args tests/unit/test-qemu-check \
-	tests/unit/test-qmp tests/unit/test-tail
+	tests/unit/test-known tests/unit/test-pages tests/unit/test-qcow2 tests/unit/test-qemu tests/unit/test-qemu-args \
+	tests/unit/test-qemu-check tests/unit/test-qmp tests/unit/test-tail
 VMM_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 VMM_TEST_LIBS = vmm/libvmm.a src/libhost.a src/libcommon.a $(JSON_LIBS) $(UNIT_LIBS)
 
@@ -16,6 +16,9 @@ tests_unit_test_argv_LDADD = $(VMM_TEST_LIBS)
 tests_unit_test_child_SOURCES = tests/unit/test-child.c
 tests_unit_test_child_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_child_LDADD = $(VMM_TEST_LIBS)
+tests_unit_test_qcow2_SOURCES = tests/unit/test-qcow2.c
+tests_unit_test_qcow2_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_qcow2_LDADD = images/libimages.a $(VMM_TEST_LIBS)
 tests_unit_test_qemu_SOURCES = tests/unit/test-qemu.c
 tests_unit_test_qemu_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_qemu_LDADD = $(VMM_TEST_LIBS)

@@ -68,6 +68,7 @@ gondolin_LDADD = src/libhost.a src/libcommon.a $(JSON_LIBS) -lpthread
 # The verbs that need more libraries, so that the others start fast.
 pkglibexec_PROGRAMS += gondolin-engine
 gondolin_engine_SOURCES = \
+	src/actions.c src/actions.h \
 	src/engine_main.c src/verbs.h \
 	$(DOCTOR_SOURCES) \
 	src/verb_build.c \

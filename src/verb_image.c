@@ -7,30 +7,13 @@
 
 #include "images/image.h"
 #include "images/manifest.h"
-#include "src/nearest.h"
+#include "src/actions.h"
 #include "src/options.h"
 #include "src/verbs.h"
 
-/* "gondolin image ACTION [OPERAND]..." */
-struct action {
-    const char *name;
-    const char *operands;
-    const char *about;
-    int min_operands, max_operands;
-    int (*run)(const struct operands *operands, bool json);
-};
-
 static int failed(const char *action, const struct err *err)
 {
-    char verb[32];
-    snprintf(verb, sizeof verb, "image %s", action);
-    return verb_failed(verb, err);
-}
-
-static void print_json(struct json_object *value)
-{
-    puts(json_object_to_json_string_ext(value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-    json_object_put(value);
+    return action_failed("image", action, err);
 }
 
 /* What the manifest says, as a JSON object. */
@@ -85,8 +68,9 @@ static void list_table(const struct image_info *images, size_t count)
     }
 }
 
-static int run_ls(const struct operands *operands, bool json)
+static int run_ls(const struct operands *operands, const void *options)
 {
+    bool json = *(const bool *)options;
     struct image_info *images;
     size_t count;
     struct err err = {0};
@@ -124,8 +108,9 @@ static void print_manifest(const struct image *image, const struct manifest *man
         printf("append     %s\n", manifest->kernel_append);
 }
 
-static int run_inspect(const struct operands *operands, bool json)
+static int run_inspect(const struct operands *operands, const void *options)
 {
+    bool json = *(const bool *)options;
     struct image image;
     struct manifest manifest;
     struct err err = {0};
@@ -144,8 +129,9 @@ static int run_inspect(const struct operands *operands, bool json)
     return code < 0 ? failed("inspect", &err) : 0;
 }
 
-static int run_verify(const struct operands *operands, bool json)
+static int run_verify(const struct operands *operands, const void *options)
 {
+    bool json = *(const bool *)options;
     struct image image;
     struct err err = {0};
     int code = image_open(operands->words[1], true, &image, &err);
@@ -163,8 +149,9 @@ static int run_verify(const struct operands *operands, bool json)
     return 0;
 }
 
-static int run_rm(const struct operands *operands, bool json)
+static int run_rm(const struct operands *operands, const void *options)
 {
+    bool json = *(const bool *)options;
     int worst = 0;
     struct json_object *array = json_object_new_array();
     for (int i = 1; i < operands->count; i++) {
@@ -188,10 +175,10 @@ static int run_rm(const struct operands *operands, bool json)
     return worst;
 }
 
-static int run_tag(const struct operands *operands, bool json)
+static int run_tag(const struct operands *operands, const void *options)
 {
     struct err err = {0};
-    (void)json;
+    (void)options;
     return image_tag(operands->words[1], operands->words[2], &err) < 0 ? failed("tag", &err) : 0;
 }
 
@@ -203,39 +190,18 @@ static const struct action actions[] = {
     {"tag", "IMAGE TAG", "gives an image another name; a name that is taken moves", 2, 2, run_tag},
 };
 
-enum { ACTIONS = sizeof actions / sizeof *actions };
-
-static const struct action *find_action(const char *word)
-{
-    const char *names[ACTIONS + 1] = {NULL};
-    for (size_t i = 0; i < ACTIONS; i++) {
-        if (strcmp(actions[i].name, word) == 0)
-            return &actions[i];
-        names[i] = actions[i].name;
-    }
-    const char *near = nearest_match(word, names);
-    if (near)
-        verb_refused("image", "%s: no such action; did you mean \"%s\"?", word, near);
-    else
-        verb_refused("image", "%s: no such action; there are ls, inspect, verify, rm and tag", word);
-    return NULL;
-}
-
-static void describe_actions(char *text, size_t size)
-{
-    size_t length = (size_t)snprintf(text, size, "Looks after the images. IMAGE is a tag, or the beginning of a build id.\n");
-    for (size_t i = 0; i < ACTIONS && length < size; i++) {
-        char usage[40];
-        snprintf(usage, sizeof usage, "%s %s", actions[i].name, actions[i].operands);
-        length += (size_t)snprintf(text + length, size - length, "\n  %-16s  %s", usage, actions[i].about);
-    }
-}
+static const struct actions image_actions = {
+    .verb = "image",
+    .intro = "Looks after the images. IMAGE is a tag, or the beginning of a build id.\n",
+    .list = actions,
+    .count = sizeof actions / sizeof *actions,
+};
 
 int verb_image(int argc, char **argv)
 {
     bool json = false;
     char about[1024];
-    describe_actions(about, sizeof about);
+    actions_describe(&image_actions, about, sizeof about);
     const struct option_spec options[] = {
         {"json", 0, NULL, "print JSON", NULL, OPTION_FLAG, &json},
         {0},
@@ -252,12 +218,5 @@ int verb_image(int argc, char **argv)
     int code;
     if (!options_parse(&usage, argc, argv, &operands, &code))
         return code;
-    const struct action *action = find_action(operands.words[0]);
-    if (!action)
-        return EXIT_GONDOLIN;
-    int given = operands.count - 1;
-    if (given < action->min_operands || (action->max_operands >= 0 && given > action->max_operands))
-        return verb_refused("image", "%s takes %s; see: gondolin help image", action->name,
-                            *action->operands ? action->operands : "no operands");
-    return action->run(&operands, json);
+    return actions_run(&image_actions, &operands, &json);
 }

@@ -26,9 +26,28 @@ _gondolin_sandboxes() {
     "$1" list --json 2>/dev/null | sed -n 's/^ *"name": *"\([^"\\]*\)",*$/\1/p'
 }
 
+_gondolin_checkpoints() {
+    "$1" checkpoint ls --json 2>/dev/null | sed -n 's/^ \{2,4\}"name": *"\([^"\\]*\)",*$/\1/p'
+}
+
+_gondolin_checkpoint_operands() {
+    if [ "$2" -eq 2 ]; then
+        "$1" help checkpoint 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p'
+    else
+        case $3 in
+        create) [ "$2" -eq 3 ] && _gondolin_sandboxes "$1" ;;
+        rm) _gondolin_checkpoints "$1" ;;
+        show | describe | verify | export) [ "$2" -eq 3 ] && _gondolin_checkpoints "$1" ;;
+        esac
+    fi
+}
+
+# Operands of a verb: PROGRAM VERB, the number of the word, the word behind the verb.
 _gondolin_operands() {
     case $2 in
     exec | shell | attach | status | umount) _gondolin_sandboxes "$1" ;;
+    checkpoint) _gondolin_checkpoint_operands "$1" "$3" "$4" ;;
+    restore) _gondolin_sandboxes "$1"; _gondolin_checkpoints "$1" ;;
     image) [ "$3" -eq 2 ] && "$1" help image 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p' ;;
     build) [ "$3" -eq 2 ] && printf '%s\n' debian busybox ;;
     help) "$1" help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' ;;
@@ -40,7 +59,7 @@ _gondolin() {
     before=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" help 1) --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" help 1 "") --help --version" -- "$word")
         return
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
@@ -61,7 +80,7 @@ _gondolin() {
         mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_options "$program" "$verb") --" -- "$word")
         [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace
     else
-        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" "$verb" "$COMP_CWORD")" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" "$verb" "$COMP_CWORD" "${COMP_WORDS[2]}")" -- "$word")
         [ "${#COMPREPLY[@]}" -gt 0 ] || compopt -o default
     fi
 }

@@ -2,8 +2,10 @@
 dist_man_MANS += \
 	docs/gondolin.1 \
 	docs/gondolin-build.1 \
+	docs/gondolin-checkpoint.1 \
 	docs/gondolin-doctor.1 \
 	docs/gondolin-exec.1 \
+	docs/gondolin-gc.1 \
 	docs/gondolin-image.1 \
 	docs/gondolin-list.1 \
 	docs/gondolin-mount.1 \

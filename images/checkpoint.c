@@ -155,7 +155,7 @@ int checkpoint_open_directory(const char *store, const char *directory, const ch
     return code;
 }
 
-static int not_found(const char *store, const char *name, struct err *err)
+int checkpoint_missing(const char *store, const char *name, struct err *err)
 {
     struct names all = {0};
     int code;
@@ -177,7 +177,7 @@ int checkpoint_open(const char *store, const char *name, bool verify, struct che
     if (code < 0)
         return code;
     if (!checkpoint_exists(store, name))
-        return not_found(store, name, err);
+        return checkpoint_missing(store, name, err);
     cleanup_free char *directory = files_format("%s/" CHECKPOINT_PART "/%s", store, name);
     if (!directory)
         return err_errno(err, ENOMEM, "checkpoint %s", name);

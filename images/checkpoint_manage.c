@@ -111,7 +111,7 @@ int checkpoint_remove(const char *store, const char *name, struct err *err)
     if (code < 0)
         return code;
     if (!checkpoint_exists(store, name))
-        return err_set(err, ENOENT, "checkpoint %s: there is none; see: gondolin checkpoint ls", name);
+        return checkpoint_missing(store, name, err);
     code = no_children(store, name, &own); /* the better reason, where there are both */
     if (code == 0)
         code = store_remove_entry(store, CHECKPOINT_PART, name, no_children, &own);
@@ -142,7 +142,7 @@ int checkpoint_set_description(const char *store, const char *name, const char *
     if (strlen(text) > CHECKPOINT_DESCRIPTION_MAX)
         return err_set(err, EMSGSIZE, "checkpoint %s: a description has at most %d bytes", name, CHECKPOINT_DESCRIPTION_MAX);
     if (!checkpoint_exists(store, name))
-        return err_set(err, ENOENT, "checkpoint %s: there is none; see: gondolin checkpoint ls", name);
+        return checkpoint_missing(store, name, err);
     struct store_work work;
     code = store_work_begin(store, "description", &work, err);
     if (code < 0)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <stdarg.h>
 #include <string.h>
@@ -133,6 +134,19 @@ int files_sync(const char *path)
     if (fd < 0 || fsync(fd) < 0)
         return -errno;
     return 0;
+}
+
+uint64_t files_usage(const char *path)
+{
+    char *const roots[] = {(char *)path, NULL};
+    uint64_t total = 0;
+    FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+    for (const FTSENT *entry; fts && (entry = fts_read(fts));)
+        if (entry->fts_info == FTS_F && entry->fts_statp->st_nlink == 1)
+            total += (uint64_t)entry->fts_statp->st_blocks * 512;
+    if (fts)
+        fts_close(fts);
+    return total;
 }
 
 uint64_t files_free_space(const char *path)

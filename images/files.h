@@ -30,6 +30,9 @@ int files_copy(int from, const char *to, mode_t mode);
 /* Forces the contents of a file, or the names in a directory, to the disk. */
 int files_sync(const char *path);
 
+/* Bytes that removing a file or a tree would free: files that have another name elsewhere do not count. */
+uint64_t files_usage(const char *path);
+
 /* Bytes free for this user on the file system of `path`; UINT64_MAX when that cannot be told. */
 uint64_t files_free_space(const char *path);
 

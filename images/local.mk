@@ -3,12 +3,16 @@ images_libimages_a_SOURCES = \
 	images/agent.c images/agent.h \
 	images/apt.c images/apt.h \
 	images/build.c \
+	images/archive_in.c images/archive_in.h \
 	images/bzimage.c images/bzimage.h \
 	images/checkpoint.c images/checkpoint.h images/checkpoint_internal.h \
 	images/checkpoint_disks.c \
+	images/checkpoint_export.c images/checkpoint_file.h \
+	images/checkpoint_import.c \
 	images/checkpoint_manage.c \
 	images/checkpoint_manifest.c \
 	images/checkpoint_publish.c \
+	images/checkpoint_verify.c images/checkpoint_verify.h \
 	images/command.c images/command.h \
 	images/contain.c images/contain.h \
 	images/contain_mounts.c images/contain_mounts.h \
@@ -21,6 +25,7 @@ images_libimages_a_SOURCES = \
 	images/image.c images/image.h images/image_internal.h \
 	images/image_manage.c \
 	images/initramfs.c images/initramfs.h \
+	images/interrupt.c images/interrupt.h \
 	images/json_members.c images/json_members.h \
 	images/kernel.c images/kernel.h \
 	images/manifest.c images/manifest.h images/manifest_parse.c \

@@ -124,7 +124,8 @@ int store_list_part(const char *store, const char *part, struct names *out)
     return out->failed ? -ENOMEM : 0;
 }
 
-int store_clean(const char *store)
+/* What nobody works on is removed, or only named (`found` is not NULL). */
+static int visit_abandoned(const char *store, struct names *found)
 {
     struct names entries = {0};
     cleanup_close int tmp = lock_tmp(store);
@@ -136,12 +137,25 @@ int store_clean(const char *store)
         /* What is no directory (a tag's symlink on its way) is made and renamed under the lock of tmp. */
         if (lock < 0 && lock != -ENOTDIR && lock != -ELOOP)
             continue;
-        int removed = files_remove_tree(path);
+        if (found)
+            names_add(found, entries.list[i]);
+        int removed = found ? 0 : files_remove_tree(path);
         if (removed < 0)
             code = removed;
     }
     names_free(&entries);
     return code;
+}
+
+int store_clean(const char *store)
+{
+    return visit_abandoned(store, NULL);
+}
+
+int store_find_abandoned(const char *store, struct names *found)
+{
+    int code = visit_abandoned(store, found);
+    return code == 0 && found->failed ? -ENOMEM : code;
 }
 
 int store_publish_entry(const char *store, struct store_work *work, const char *part, const char *name, struct err *err)

@@ -40,6 +40,9 @@ void store_work_end(struct store_work *work);
 /* Removes the work directories whose maker is gone. EACCES: some hold files of other user ids. */
 int store_clean(const char *store);
 
+/* The names of those in STORE/tmp, without removing them. 0 or -errno. */
+int store_find_abandoned(const char *store, struct names *found);
+
 /* Moves the work directory to images/BUILD-ID, durably (its files have to be synced by the caller). That it exists
  * already is success: the same files are there; the work directory is then left to store_work_end. */
 int store_publish(const char *store, struct store_work *work, const char *build_id, struct err *err);

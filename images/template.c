@@ -2,7 +2,6 @@
 /* Templates: full checkpoints that mount makes for itself. They can be made again at any time, so nobody is asked before one
  * goes. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,18 +86,6 @@ int template_drop(const char *store, const char *key, struct err *err)
     return code == -ENOENT ? 0 : code;
 }
 
-/* What is removed with it: a layer that has another name in a checkpoint costs nothing. */
-static uint64_t disk_usage(const char *directory)
-{
-    uint64_t total = 0;
-    cleanup_closedir DIR *dir = opendir(directory);
-    struct stat st;
-    for (const struct dirent *entry; dir && (entry = readdir(dir));)
-        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
-            total += (uint64_t)st.st_blocks * 512;
-    return total;
-}
-
 static int describe(const char *store, const char *key, struct template_info *info)
 {
     struct checkpoint_manifest manifest;
@@ -108,7 +95,7 @@ static int describe(const char *store, const char *key, struct template_info *in
     if (!path)
         return -ENOMEM;
     snprintf(info->key, sizeof info->key, "%s", key);
-    info->bytes = disk_usage(directory);
+    info->bytes = files_usage(directory);
     info->used_s = stat(path, &st) == 0 ? st.st_mtim.tv_sec : 0;
     info->in_use = store_is_locked(directory);
     if (checkpoint_load(directory, &manifest, NULL) == 0) {

@@ -12,9 +12,12 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"build", verb_build},
+    {"checkpoint", verb_checkpoint},
     {"doctor", verb_doctor},
+    {"gc", verb_gc},
     {"image", verb_image},
     {"mount", verb_mount},
+    {"restore", verb_restore},
 };
 
 int main(int argc, char **argv)

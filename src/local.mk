@@ -71,9 +71,13 @@ gondolin_engine_SOURCES = \
 	src/actions.c src/actions.h \
 	src/engine_main.c src/verbs.h \
 	$(DOCTOR_SOURCES) \
+	src/checkpoint_actions.h src/checkpoint_ls.c \
 	src/verb_build.c \
+	src/verb_checkpoint.c \
 	src/verb_doctor.c \
+	src/verb_gc.c \
 	src/verb_image.c \
-	src/verb_mount.c
+	src/verb_mount.c \
+	src/verb_restore.c
 gondolin_engine_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a images/libimages.a vmm/libvmm.a src/libhost.a \
 	src/libcommon.a $(FUSE_LIBS) $(GUESTFS_LIBS) $(ARCHIVE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS) -lpthread

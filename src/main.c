@@ -32,8 +32,11 @@ static const struct verb verbs[] = {
     {"attach", verb_attach, "follow a sandbox's console"},
     {"list", verb_list, "list the running sandboxes"},
     {"status", verb_status, "show the state of a sandbox"},
+    {"checkpoint", NULL, "take, list, compare, export and remove checkpoints"},
+    {"restore", NULL, "take a sandbox back to a checkpoint"},
     {"build", NULL, "build an image"},
     {"image", NULL, "list, inspect, verify, tag and remove images"},
+    {"gc", NULL, "clear what is abandoned, and caches"},
     {"doctor", NULL, "check what gondolin needs on this machine"},
     {"help", verb_help, "show this text, or that of a verb"},
 };
@@ -55,7 +58,7 @@ static void print_help(FILE *to)
 {
     fputs("Usage: gondolin VERB [OPTION]...\nA Linux virtual machine as a mounted directory.\n\n", to);
     for (size_t i = 0; i < VERBS; i++)
-        fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
+        fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
     fputs("\n  -V, --version  show the version\n  -h, --help     show this text\n"
           "\nHelp on a verb: gondolin help VERB. Manual pages: gondolin(1), gondolin-files(5)\n", to);
 }

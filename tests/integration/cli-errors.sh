@@ -22,7 +22,7 @@ mistake '"b" is one word too many' help a b
 mistake 'did you mean --version?' --verison
 mistake 'options go after the verb' --xyzzy
 
-for verb in mount umount run exec shell attach list status build image doctor help; do
+for verb in mount umount run exec shell attach list status checkpoint restore build image gc doctor help; do
     mistake "--xyzzy: no such option; see: gondolin help $verb" "$verb" --xyzzy
     mistake '-~: no such option' "$verb" '-~'
     mistake 'takes no value' "$verb" --help=yes
@@ -53,6 +53,20 @@ mistake 'no sandbox is running' shell
 mistake 'no sandbox is running' attach
 mistake '--json takes no value' status --json=1
 mistake 'extra' list extra
+mistake 'something is missing: gondolin checkpoint ACTION' checkpoint
+mistake 'lss: no such action; did you mean "ls"?' checkpoint lss
+mistake 'show takes NAME' checkpoint show
+mistake 'export takes NAME FILE' checkpoint export a
+mistake 'none: there is none; see: gondolin checkpoint ls' checkpoint show none
+mistake '"..": a name is 1 to 64' checkpoint rm ..
+mistake '"a/b": a name is 1 to 64' checkpoint create a/b
+mistake '"": a name is 1 to 64' checkpoint verify ''
+mistake 'no sandbox is running' checkpoint create a
+mistake 'no sandbox is running' restore a
+mistake '"..": a name is 1 to 64' restore ..
+mistake 'something is missing: gondolin restore [SANDBOX]' restore
+mistake '"extra" is one word too many' gc extra
+mistake 'no-such-file' checkpoint import "$scratch/no-such-file"
 mistake 'no-such-image' mount --image no-such-image "$scratch/sb"
 [ ! -e "$scratch/sb" ] || fail 'a refused mount made its mount point'
 

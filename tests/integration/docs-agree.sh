@@ -21,6 +21,7 @@ page_of() {
     case $1 in
     exec | shell | run) echo gondolin-exec.1 "$1" ;;
     list | status | attach | umount) echo gondolin-list.1 "$1" ;;
+    restore) echo gondolin-checkpoint.1 restore ;;
     *) echo "gondolin-$1.1" ;;
     esac
 }
@@ -72,3 +73,4 @@ done
 [ "$(completes gondolin mount --root-mode = m)" = memory ] || fail 'completion of values after ='
 [ "$(completes gondolin exec sb -- l)" = '' ] || fail 'a command for the guest is completed'
 [ "$(completes gondolin image v)" = verify ] || fail 'completion of image actions'
+[ "$(completes gondolin checkpoint v)" = verify ] || fail 'completion of checkpoint actions'

@@ -6,3 +6,8 @@ tests_tools_fsx_SOURCES = tests/tools/fsx.c
 
 TESTS += tests/integration/server-posix.sh
 EXTRA_DIST += tests/integration/server-posix.sh tests/integration/posix-battery.sh
+
+# Puts checkpoints into a store without a sandbox.
+check_PROGRAMS += tests/tools/make-checkpoint
+tests_tools_make_checkpoint_SOURCES = tests/tools/make-checkpoint.c
+tests_tools_make_checkpoint_LDADD = images/libimages.a vmm/libvmm.a src/libhost.a src/libcommon.a $(IMAGES_LIBS)

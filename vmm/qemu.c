@@ -518,6 +518,7 @@ const struct vmm_backend vmm_qemu = {
     .pause = qemu_pause,
     .resume = qemu_resume,
     .save = qemu_save,
+    .proceed = qemu_save_proceed,
     .shape = qemu_shape,
     .stop = qemu_stop,
     .pid = qemu_pid,

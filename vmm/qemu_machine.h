@@ -60,6 +60,9 @@ void qemu_send_kept_back(struct vmm *vm);
 /* vmm_backend.save. */
 void qemu_save(struct vmm *vm, const struct vmm_save *save, bool disk_only, vmm_saved_fn *done, void *data);
 
+/* vmm_backend.proceed. */
+void qemu_save_proceed(struct vmm *vm, int code, const char *sentence);
+
 /* Must the guest stand still now? */
 bool qemu_save_holds_guest(const struct vmm *vm);
 

@@ -31,6 +31,7 @@ enum step {
     STEP_ADD_NODE,
     STEP_LOCATE, /* the guest's memory in QEMU's address space */
     STEP_COPY_RUNNING, /* worker: memory, so that little is new in the file when it is copied again */
+    STEP_QUIET, /* the caller's: nothing is to be under way to or from the guest */
     STEP_STOP,
     STEP_STATE,
     STEP_COPY, /* worker: memory; most of it is as it was, and cheap to write again */
@@ -45,8 +46,9 @@ enum step {
 static const char *const doing[] = {
     [STEP_PREPARE] = "prepare the copy",       [STEP_ADD_NODE] = "open the new overlay",
     [STEP_LOCATE] = "find the guest's memory", [STEP_COPY_RUNNING] = "copy the guest's memory",
-    [STEP_STOP] = "stop the guest",            [STEP_STATE] = "write the device state",
-    [STEP_COPY] = "copy the guest's memory",   [STEP_STATE_AGAIN] = "write the device state",
+    [STEP_QUIET] = "wait for the guest to be quiet", [STEP_STOP] = "stop the guest",
+    [STEP_STATE] = "write the device state",   [STEP_COPY] = "copy the guest's memory",
+    [STEP_STATE_AGAIN] = "write the device state",
     [STEP_COMPARE] = "compare the device states", [STEP_SWITCH] = "switch the disk",
     [STEP_CONTINUE] = "let the guest go on",   [STEP_SYNC] = "sync to disk",
 };
@@ -68,6 +70,9 @@ struct qemu_save {
     struct vmm *vm;
     enum step step;
     bool disk_only, stopped, node_added, switched;
+    bool quiet; /* the caller has been told of STEP_QUIET, and not yet that the guest goes on */
+    void (*stopping)(void *data);
+    void (*went_on)(void *data);
     char *ram, *state, *state_again, *overlay; /* paths; NULL once they are not to be removed */
     struct work *work;
     struct worker *worker; /* NULL while none works */
@@ -306,11 +311,20 @@ static void switch_disk(struct qemu_save *s)
     execute(s, "blockdev-snapshot", argument(argument(NULL, "node", node), "overlay", overlay), disk_switched);
 }
 
+static void tell_going_on(struct qemu_save *s)
+{
+    bool quiet = s->quiet;
+    s->quiet = false;
+    if (quiet && s->went_on)
+        s->went_on(s->data);
+}
+
 static void continued(void *data, int code, const char *sentence, struct json_object *result)
 {
     struct qemu_save *s = data;
     s->stopped = false;
     s->pause_end_us = now_us();
+    tell_going_on(s);
     replied(s, code, sentence, result);
 }
 
@@ -321,7 +335,28 @@ static void let_go_on(struct qemu_save *s)
         return;
     }
     s->pause_end_us = now_us();
+    tell_going_on(s);
     advance(s);
+}
+
+static void wait_for_quiet(struct qemu_save *s)
+{
+    s->quiet = s->stopping != NULL;
+    if (s->quiet)
+        s->stopping(s->data);
+    else
+        advance(s);
+}
+
+void qemu_save_proceed(struct vmm *vm, int code, const char *sentence)
+{
+    struct qemu_save *s = vm->save;
+    if (!s || s->step != STEP_QUIET || s->err.code)
+        return;
+    if (code)
+        fail(s, code, sentence);
+    else
+        advance(s);
 }
 
 static void start_sync(struct qemu_save *s)
@@ -345,6 +380,9 @@ static void take_step(struct qemu_save *s)
     case STEP_LOCATE:
         s->node_added = true;
         locate(s);
+        break;
+    case STEP_QUIET:
+        wait_for_quiet(s);
         break;
     case STEP_STOP:
         stop_guest(s);
@@ -424,6 +462,7 @@ static void finish(struct qemu_save *s)
         report.disk = vm->disk;
         vm->disk = steal_pointer(&s->overlay);
     }
+    tell_going_on(s);
     struct err err = s->err;
     vmm_saved_fn *done = s->done;
     void *data = s->data;
@@ -549,8 +588,8 @@ void qemu_save(struct vmm *vm, const struct vmm_save *save, bool disk_only, vmm_
         }
         *work = (struct work){.save = s, .ram = -1, .state = -1, .overlay = -1, .disk = -1, .base = -1};
         work->source.size = vm->memory;
-        *s = (struct qemu_save){.vm = vm, .work = work, .disk_only = disk_only, .begin_us = now_us(), .done = done,
-                                .data = data};
+        *s = (struct qemu_save){.vm = vm, .work = work, .disk_only = disk_only, .begin_us = now_us(),
+                                .stopping = save->stopping, .went_on = save->went_on, .done = done, .data = data};
         make_files(s, save, &err);
     }
     if (!err.code) {

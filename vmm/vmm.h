@@ -54,6 +54,13 @@ struct vmm_save {
                             becomes the checkpoint's and is never written again */
     const char *backing; /* how the overlay's header names that frozen disk, relative to the overlay's directory: where both
                             will be in the end; NULL: where they are now */
+
+    /* The guest is about to be stopped: whoever talks to it ends what is under way and then calls proceed(), at once or
+     * later. May be NULL, as is `went_on`. Not called when only the disk is saved. */
+    void (*stopping)(void *data);
+    /* Called once after `stopping`: the guest runs again, or was not stopped at all because saving failed. Completion
+     * follows, or has been called when the machine has ended. */
+    void (*went_on)(void *data);
 };
 
 struct vmm_save_report {
@@ -134,6 +141,9 @@ struct vmm_backend {
      * With `disk_only` only the disk is switched (`ram` and `state` are NULL). One at a time (EBUSY). NULL
      * where the backend cannot, EOPNOTSUPP for a root disk that is not VMM_ROOT_COW. A resume() meanwhile is put off. */
     void (*save)(struct vmm *vm, const struct vmm_save *save, bool disk_only, vmm_saved_fn *done, void *data);
+    /* After vmm_save.stopping: goes on with the save, or gives it up with errno value `code` and a sentence. Ignored when
+     * no save waits for it. */
+    void (*proceed)(struct vmm *vm, int code, const char *sentence);
     /* Everything that a resume needs to find the same again, as flat `key value` lines in a fixed order (vmm, version,
      * machine, cpu, accel, host cpu and TSC, memory, cpus, devices with addresses, ports): two machines whose texts are
      * equal can load each other's state. malloc'd; NULL with *err set. Starts nothing that outlives the call. */

@@ -84,12 +84,16 @@ static void set_machine_id(const char *id, bool root_writable)
         log_line(LOG_LEVEL_WARNING, "set " MACHINE_ID ": %s", strerror(-rc));
 }
 
-void identity_apply(const struct session_config *config, bool root_writable)
+void identity_renew(const struct session_config *config)
 {
     set_clock(config->realtime_ns);
     add_entropy(config->entropy, config->entropy_len);
     if (config->hostname && sethostname(config->hostname, strlen(config->hostname)) < 0)
         log_line(LOG_LEVEL_ERROR, "set host name %s: %s", config->hostname, strerror(errno));
+}
+
+void identity_name_machine(const struct session_config *config, bool root_writable)
+{
     if (config->machine_id && config->frozen)
         log_line(LOG_LEVEL_WARNING, "set " MACHINE_ID ": the root file system is frozen");
     else if (config->machine_id)

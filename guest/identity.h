@@ -7,7 +7,11 @@
 
 #include "guest/session.h"
 
-/* Sets what the configuration holds. What fails is logged; the rest is done all the same. */
-void identity_apply(const struct session_config *config, bool root_writable);
+/* Clock, random numbers and host name: at once, before anybody can look. What fails is logged; the rest is done all the
+ * same. */
+void identity_renew(const struct session_config *config);
+
+/* /etc/machine-id, which may have to wait for the disk. */
+void identity_name_machine(const struct session_config *config, bool root_writable);
 
 #endif

@@ -147,6 +147,11 @@ void jobs_set_notices(struct jobs *jobs, uint64_t (*flush)(void *data), void *da
     jobs->notices_data = data;
 }
 
+void jobs_forget_notices(struct jobs *jobs)
+{
+    jobs->notices_told = 0;
+}
+
 void jobs_tell_notices(struct jobs *jobs)
 {
     uint64_t sent = jobs->flush_notices ? jobs->flush_notices(jobs->notices_data) : 0;

@@ -36,6 +36,9 @@ void jobs_set_env(struct jobs *jobs, struct envlist *env);
  * host first (CTL_NOTICES) whenever it has changed. */
 void jobs_set_notices(struct jobs *jobs, uint64_t (*flush)(void *data), void *data);
 
+/* The host is another one, which has been told of no notices. */
+void jobs_forget_notices(struct jobs *jobs);
+
 /* Handles a JOB_* frame. Returns 0, or -EPROTO with *err set when it breaks the protocol (more data than the credit, a
  * second start with the id of a live job, a payload of the wrong size), after which the session has to end. */
 int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t *payload, size_t len, struct err *err);

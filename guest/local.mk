@@ -29,6 +29,7 @@ gondolin_guest_SOURCES = \
 	guest/ports.c guest/ports.h \
 	guest/power.c guest/power.h \
 	guest/rootserve.c guest/rootserve.h \
+	guest/standstill.c guest/standstill.h \
 	guest/uevent.c guest/uevent.h \
 	$(GUEST_ENGINE_SOURCES) $(FS_SERVER_SOURCES) $(COMMON_SOURCES)
 gondolin_guest_CPPFLAGS = -I$(top_srcdir) -D_GNU_SOURCE= $(JSON_CFLAGS)

@@ -20,6 +20,7 @@
 #include "guest/power.h"
 #include "guest/rootserve.h"
 #include "guest/session.h"
+#include "guest/standstill.h"
 #include "guest/uevent.h"
 #include "src/err.h"
 #include "src/loop.h"
@@ -38,14 +39,39 @@ struct agent {
     struct rootserve *rootserve;
     int rootserve_ended; /* an eventfd */
     uint64_t earlier_notices; /* sent by file services that have ended */
+    uint64_t others_notices;  /* sent to the host of the machine that this one is a clone of */
+    struct standstill standstill;
 };
 
 static const struct account_files account_files = {.passwd = "/etc/passwd", .group = "/etc/group"};
 
+static uint64_t stand_still(void *data)
+{
+    struct agent *agent = data;
+    uint64_t notices = agent->earlier_notices + (agent->rootserve ? rootserve_hold(agent->rootserve) : 0);
+    int rc = standstill_begin(&agent->standstill);
+    if (rc < 0)
+        log_line(LOG_LEVEL_WARNING, "keep others from running: %s", strerror(-rc));
+    return notices - agent->others_notices;
+}
+
+static void go_on(void *data)
+{
+    struct agent *agent = data;
+    if (agent->rootserve)
+        rootserve_release(agent->rootserve);
+    standstill_end(&agent->standstill);
+}
+
 static void configure(void *data, const struct session_config *config)
 {
-    const struct agent *agent = data;
-    identity_apply(config, agent->root_writable);
+    struct agent *agent = data;
+    identity_renew(config);
+    if (config->cloned) {
+        agent->others_notices += config->notices;
+        go_on(agent);
+    }
+    identity_name_machine(config, agent->root_writable);
 }
 
 static int freeze(void *data, bool frozen)
@@ -99,7 +125,8 @@ static void device_announced(void *data, uint32_t events)
 static uint64_t flush_notices(void *data)
 {
     const struct agent *agent = data;
-    return agent->earlier_notices + (agent->rootserve ? rootserve_flush_notices(agent->rootserve) : 0);
+    return agent->earlier_notices + (agent->rootserve ? rootserve_flush_notices(agent->rootserve) : 0) -
+           agent->others_notices;
 }
 
 /* A fresh session for a host that begins anew. */
@@ -109,7 +136,7 @@ static void root_serving_ended(void *data, uint32_t events)
     eventfd_t count;
     (void)events;
     eventfd_read(agent->rootserve_ended, &count);
-    agent->earlier_notices = flush_notices(agent);
+    agent->earlier_notices += rootserve_flush_notices(agent->rootserve);
     rootserve_stop(agent->rootserve);
     agent->rootserve = NULL;
     session_log(agent->session, "serving the root file system failed; started again");
@@ -135,6 +162,8 @@ static void broken(void *data, const struct err *err)
 
 static const struct session_ops session_ops = {
     .configure = configure,
+    .stand_still = stand_still,
+    .go_on = go_on,
     .freeze = freeze,
     .shutdown = shut_down,
     .broken = broken,

@@ -156,6 +156,20 @@ uint64_t rootserve_flush_notices(struct rootserve *r)
     return notices;
 }
 
+uint64_t rootserve_hold(struct rootserve *r)
+{
+    rootserve_flush_notices(r);
+    pthread_mutex_lock(&r->notice_lock);
+    pthread_mutex_lock(&r->tx_lock);
+    return r->notices;
+}
+
+void rootserve_release(struct rootserve *r)
+{
+    pthread_mutex_unlock(&r->tx_lock);
+    pthread_mutex_unlock(&r->notice_lock);
+}
+
 bool rootserve_watches(const struct rootserve *r)
 {
     return r->changes >= 0;

@@ -24,6 +24,10 @@ struct rootserve *rootserve_start(int port_fd, rootserve_ended_fn *ended, void *
  * this call is known to come later. Returns how many notices this service has sent so far. May be called from any
  * thread. */
 uint64_t rootserve_flush_notices(struct rootserve *rootserve);
+/* Sends no more notices until rootserve_release, and is not in the middle of a message. To be called, as is release, while
+ * no request is being served; rootserve_flush_notices must not be called in between. Returns the notices sent so far. */
+uint64_t rootserve_hold(struct rootserve *rootserve);
+void rootserve_release(struct rootserve *rootserve);
 /* Whether changes by the guest's processes are noticed at all. */
 bool rootserve_watches(const struct rootserve *rootserve);
 

@@ -24,7 +24,8 @@ struct session {
     struct jobs *jobs;
     struct worker *worker;
     bool notices;
-    bool root_writable, configured, frozen, broken;
+    uint64_t notices_sent; /* when it became quiet */
+    bool root_writable, configured, frozen, broken, quiet;
     const struct session_ops *ops;
     void *data;
 };
@@ -64,7 +65,6 @@ static void send_hello(struct session *s, const struct boot_times *times)
     uname(&uts);
     add_number(hello, "version", CTL_VERSION);
     add_string(hello, "agent", PACKAGE_VERSION);
-    add_string(hello, "kernel", uts.release);
     add_string(hello, "arch", uts.machine);
     add_number(boot, "init", times->init);
     add_number(boot, "modules", times->modules);
@@ -76,7 +76,10 @@ static void send_hello(struct session *s, const struct boot_times *times)
 
 static void send_ready(struct session *s)
 {
+    struct utsname uts;
     struct json_object *ready = json_object_new_object();
+    uname(&uts);
+    add_string(ready, "kernel", uts.release);
     add_string(ready, "root", s->root_writable ? "rw" : "ro");
     json_object_object_add(ready, "notices", json_object_new_boolean(s->notices));
     send_json(s, CTL_READY, ready);
@@ -140,13 +143,22 @@ static int read_config(struct json_object *object, struct session_config *config
     return rc;
 }
 
+static void set_quiet(struct session *s, bool quiet)
+{
+    s->quiet = quiet;
+    channel_alone(s->channel, quiet);
+}
+
 static int take_config(struct session *s, const uint8_t *payload, size_t len, struct err *err)
 {
     struct json_object *object = payload_parse(payload, len, err);
-    struct session_config config = {.frozen = s->frozen};
+    struct session_config config = {.frozen = s->frozen, .cloned = s->quiet, .notices = s->notices_sent};
     struct envlist env = {0};
     int rc = object ? read_config(object, &config, &env, err) : -err->code;
     if (rc == 0) {
+        set_quiet(s, false);
+        if (config.cloned)
+            jobs_forget_notices(s->jobs);
         s->ops->configure(s->data, &config);
         jobs_set_env(s->jobs, &env);
         s->configured = true;
@@ -156,6 +168,28 @@ static int take_config(struct session *s, const uint8_t *payload, size_t len, st
     envlist_clear(&env);
     json_object_put(object);
     return rc;
+}
+
+static int take_quiesce(struct session *s, const uint8_t *payload, size_t len, struct err *err)
+{
+    struct json_object *object = payload_parse(payload, len, err);
+    bool quiet = false;
+    int rc = object ? payload_bool(object, "quiet", &quiet, err) : -err->code;
+    json_object_put(object);
+    if (rc == 0 && quiet == s->quiet)
+        rc = err_set(err, EPROTO, "quiesce: it is so already");
+    if (rc < 0)
+        return rc;
+    set_quiet(s, quiet);
+    if (!quiet) {
+        s->ops->go_on(s->data);
+        return 0;
+    }
+    struct json_object *answer = json_object_new_object();
+    s->notices_sent = s->ops->stand_still(s->data);
+    add_number(answer, "notices", s->notices_sent);
+    send_json(s, CTL_QUIESCE, answer);
+    return 0;
 }
 
 struct freeze {
@@ -278,6 +312,8 @@ static int session_frame(struct session *s, const struct ctl_header *header, con
         return take_shutdown(s, payload, len, err);
     case CTL_PROGRAMS:
         return take_programs(s, err);
+    case CTL_QUIESCE:
+        return take_quiesce(s, payload, len, err);
     case CTL_FREEZE:
         return take_freeze(s, payload, len, err);
     default:

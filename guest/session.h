@@ -3,8 +3,8 @@
  * freezing and the shutdown request. What changes the machine itself is behind callbacks, so that it also runs in unit
  * tests.
  *
- * States: HELLO sent -> first CONFIG -> READY sent, jobs served -> GOODBYE sent. A CONFIG may come again at any time
- * (after a restore) and is answered with READY again. */
+ * States: HELLO sent -> first CONFIG -> READY sent, jobs served (<-> quiet) -> GOODBYE sent. A CONFIG may come again at
+ * any time (to a clone) and is answered with READY again. */
 #ifndef GONDOLIN_GUEST_SESSION_H
 #define GONDOLIN_GUEST_SESSION_H
 
@@ -27,6 +27,8 @@ struct session_config {
     uint8_t entropy[SESSION_MAX_ENTROPY];
     size_t entropy_len;
     bool frozen; /* the root is frozen: writing to it would block for ever */
+    bool cloned; /* the machine was saved since stand_still and this is what became of it: to be applied before others run */
+    uint64_t notices; /* cloned: what stand_still returned */
 };
 
 /* CLOCK_BOOTTIME at the end of each phase of the boot, in microseconds. */
@@ -37,6 +39,10 @@ struct boot_times {
 struct session_ops {
     /* Applies the configuration as far as that works. */
     void (*configure)(void *data, const struct session_config *config);
+    /* From now on nothing is sent on other ports and no other process runs. Returns how many cache notices have been sent.
+     * Ended by go_on, or by a configuration that has `cloned` set. */
+    uint64_t (*stand_still)(void *data);
+    void (*go_on)(void *data);
     /* Freezes or thaws. Called in a thread of its own. Returns 0 or -errno. */
     int (*freeze)(void *data, bool frozen);
     void (*shutdown)(void *data, uint64_t grace_ms);

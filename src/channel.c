@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,7 +17,7 @@ struct channel {
     struct timer *retry; /* running while a hung-up port is waited out */
     int fd;
     size_t min, max;
-    bool hangup_pauses, paused, ended, was_high;
+    bool hangup_pauses, paused, ended, was_high, holding, alone;
     bool in_callback, free_wanted;
     const struct channel_ops *ops;
     void *data;
@@ -25,18 +25,23 @@ struct channel {
     uint8_t *rx; /* capacity max + READ_MIN */
     size_t rx_start, rx_end;
 
-    uint8_t *tx; /* queued bytes are tx[tx_start..tx_end) */
-    size_t tx_start, tx_end, tx_capacity;
+    uint8_t *tx; /* queued bytes are tx[tx_start..tx_end), the last of which are held */
+    size_t tx_start, tx_end, tx_capacity, held;
 };
 
 static void channel_events(void *data, uint32_t events);
+
+static size_t to_send(const struct channel *c)
+{
+    return c->tx_end - c->tx_start - c->held;
+}
 
 static void update_watch(struct channel *c)
 {
     if (c->ended || !c->watch)
         return;
     uint32_t events = c->paused ? 0 : EPOLLIN;
-    if (c->tx_end > c->tx_start)
+    if (to_send(c) > 0)
         events |= EPOLLOUT;
     watch_events(c->watch, events);
 }
@@ -168,8 +173,8 @@ static ssize_t write_some(struct channel *c, const struct iovec *iov, int count)
 
 static void flush_queue(struct channel *c)
 {
-    while (c->tx_end > c->tx_start) {
-        struct iovec iov = {c->tx + c->tx_start, c->tx_end - c->tx_start};
+    while (to_send(c) > 0) {
+        struct iovec iov = {c->tx + c->tx_start, to_send(c)};
         ssize_t n = write_some(c, &iov, 1);
         if (n < 0) {
             if (!c->hangup_pauses)
@@ -190,16 +195,35 @@ static void flush_queue(struct channel *c)
     }
 }
 
+static void serve_alone(struct channel *c)
+{
+    while (c->alone && !c->ended) {
+        struct pollfd p = {.fd = c->fd, .events = (short)(to_send(c) > 0 ? POLLIN | POLLOUT : POLLIN)};
+        if (poll(&p, 1, -1) < 0)
+            continue;
+        if (p.revents & POLLOUT)
+            flush_queue(c);
+        if (c->hangup_pauses && (p.revents & POLLHUP))
+            poll(NULL, 0, HANGUP_RETRY_MS); /* as in wait_out_hangup */
+        else if (p.revents & ~POLLOUT)
+            receive(c);
+    }
+}
+
+void channel_alone(struct channel *c, bool alone)
+{
+    c->alone = alone;
+}
+
 static void channel_events(void *data, uint32_t events)
 {
     struct channel *c = data;
     c->in_callback = true;
     if (events & EPOLLOUT)
         flush_queue(c);
-    if (!c->ended && (events & EPOLLIN))
+    if (!c->ended && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         receive(c);
-    else if (!c->ended && (events & (EPOLLHUP | EPOLLERR)))
-        receive(c);
+    serve_alone(c);
     c->in_callback = false;
     if (c->free_wanted)
         release(c);
@@ -231,8 +255,8 @@ int channel_send(struct channel *c, const struct iovec *iov, int count)
 {
     if (c->ended)
         return -EPIPE;
-    size_t taken = 0;
-    if (c->tx_end == c->tx_start) {
+    size_t taken = 0, queued = channel_queued(c);
+    if (queued == 0 && !c->holding) {
         /* A failed write is not reported here: the loop sees the same failure as EPOLLERR and calls `closed`. */
         ssize_t n = write_some(c, iov, count);
         taken = n > 0 ? (size_t)n : 0;
@@ -246,11 +270,34 @@ int channel_send(struct channel *c, const struct iovec *iov, int count)
                 return rc;
         }
     }
+    if (c->holding)
+        c->held += channel_queued(c) - queued;
     if (channel_queued(c) > CHANNEL_LOW_WATER)
         c->was_high = true;
-    if (c->tx_end > c->tx_start)
+    if (to_send(c) > 0)
         update_watch(c);
     return 0;
+}
+
+void channel_hold(struct channel *c)
+{
+    c->holding = true;
+}
+
+int channel_release(struct channel *c, const void *first, size_t len)
+{
+    uint8_t *held = c->held ? malloc(c->held) : NULL;
+    struct iovec iov[] = {{(void *)(uintptr_t)first, len}, {held, c->held}};
+    if (c->held && !held)
+        return -ENOMEM;
+    c->tx_end -= c->held;
+    if (held)
+        memcpy(held, c->tx + c->tx_end, c->held);
+    c->held = 0;
+    c->holding = false;
+    int rc = channel_send(c, iov, 2);
+    free(held);
+    return rc;
 }
 
 size_t channel_queued(const struct channel *c)
@@ -258,7 +305,7 @@ size_t channel_queued(const struct channel *c)
     return c->tx_end - c->tx_start;
 }
 
-static void deliver_held_back(void *data)
+static void deliver_later(void *data)
 {
     struct channel *c = data;
     c->retry = NULL;
@@ -276,5 +323,5 @@ void channel_pause(struct channel *c, int paused)
     c->paused = paused;
     update_watch(c);
     if (!paused && c->rx_end > c->rx_start && !c->retry)
-        c->retry = loop_timer(c->loop, 0, deliver_held_back, c);
+        c->retry = loop_timer(c->loop, 0, deliver_later, c);
 }

@@ -4,6 +4,7 @@
 #ifndef GONDOLIN_SRC_CHANNEL_H
 #define GONDOLIN_SRC_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -40,6 +41,14 @@ size_t channel_queued(const struct channel *channel);
 
 /* Stops or resumes reading (back-pressure on the peer). */
 void channel_pause(struct channel *channel, int paused);
+
+/* From now on messages are only queued, until channel_release: they are not for a peer that is being saved. */
+void channel_hold(struct channel *channel);
+/* Sends `first` (NULL: nothing), then what was held, and goes on as ever. 0, -ENOMEM or -EPIPE. */
+int channel_release(struct channel *channel, const void *first, size_t len);
+
+/* Called in `message`: until it is undone there, this channel alone is served; no other event of the loop is seen. */
+void channel_alone(struct channel *channel, bool alone);
 
 /* Closes the fd. Safe inside callbacks. NULL is ignored. */
 void channel_free(struct channel *channel);

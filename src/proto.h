@@ -30,14 +30,15 @@ enum ctl_stream { CTL_STDIN = 0, CTL_STDOUT = 1, CTL_STDERR = 2, CTL_STREAMS = 3
 
 /* "h" sent by the host, "g" by the guest. JSON members are listed; unknown members are ignored. */
 enum ctl_type {
-    /* g, first frame: {"version":1,"agent":"0.1.0","kernel":"6.1...","arch":"x86_64","boot_us":{"PHASE":N,...}} */
+    /* g, first frame: {"version":1,"agent":"0.1.0","arch":"x86_64","boot_us":{"PHASE":N,...}} */
     CTL_HELLO = 1,
     /* h, answer to HELLO: {"version":1,"hostname":"...","realtime_ns":N,"entropy":"HEX","machine_id":"HEX","env":{...}}.
      * The agent applies it (clock and entropy before any job), then sends READY. Entropy has at most 512 bytes,
-     * machine_id 16, hex is lower-case; what is absent stays as it is. May come again at any time (after a restore). */
+     * machine_id 16, hex is lower-case; what is absent stays as it is. May come again at any time. To a guest that is
+     * quiet it says that it is a clone: it goes on once it has its own clock and entropy, and counts notices anew. */
     CTL_CONFIG = 2,
-    /* g: {"root":"rw"|"ro","notices":true|false}: whether gondolin.root carries notices of what the guest's own processes
-     * change; jobs and file requests are served from here on */
+    /* g: {"root":"rw"|"ro","notices":true|false,"kernel":"6.1..."}: whether gondolin.root carries notices of what the
+     * guest's own processes change; jobs and file requests are served from here on */
     CTL_READY = 3,
     /* h and g: liveness; PONG returns PING's payload (at most 4096 bytes) */
     CTL_PING = 4,
@@ -77,6 +78,10 @@ enum ctl_type {
     /* h: empty; g answers with JSON array of names: every executable on the default PATH, in pieces of at most one
      * frame, ended by an empty array */
     CTL_PROGRAMS = 32,
+    /* h: {"quiet":true}: before the machine is saved. g answers {"notices":N} (as CTL_NOTICES) and then sends nothing on any
+     * port, and no other process of it runs, until it gets {"quiet":false}, which it does not answer, or CONFIG. The host
+     * sends nothing in between, and has no request on gondolin.root unanswered. */
+    CTL_QUIESCE = 34,
     /* h: {"frozen":true|false}: FIFREEZE / FITHAW of writable file systems; g answers {"errno":N} */
     CTL_FREEZE = 33,
 };

@@ -19,6 +19,19 @@ static void configure(void *data, const struct session_config *config)
     snprintf(host->hostname, sizeof host->hostname, "%s", config->hostname ? config->hostname : "");
 }
 
+static uint64_t stand_still(void *data)
+{
+    struct guesthost *host = data;
+    host->standing_still = true;
+    return 7;
+}
+
+static void go_on(void *data)
+{
+    struct guesthost *host = data;
+    host->standing_still = false;
+}
+
 static int do_freeze(void *data, bool frozen)
 {
     struct guesthost *host = data;
@@ -38,7 +51,8 @@ static void broken(void *data, const struct err *err)
     host->broken = *err;
 }
 
-static const struct session_ops session_ops = {configure, do_freeze, do_shutdown, broken};
+static const struct session_ops session_ops = {.configure = configure, .stand_still = stand_still, .go_on = go_on,
+                                               .freeze = do_freeze, .shutdown = do_shutdown, .broken = broken};
 
 static struct hostjob *find(struct guesthost *host, uint32_t id)
 {

@@ -38,6 +38,7 @@ struct guesthost {
     struct session_config configured;
     char hostname[65];
     uint64_t grace_ms;
+    bool standing_still;
     int freeze_result;
     struct err broken;
     int signal_fd;

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/standstill.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PRIORITY_BUSY = 1, PRIORITY_CALLER = 2, STACK = 64 * 1024 };
+
+static void *keep_busy(void *data)
+{
+    struct standstill *s = data;
+    while (!atomic_load_explicit(&s->over, memory_order_relaxed))
+        ;
+    return NULL;
+}
+
+static int set_policy(int policy, int priority)
+{
+    const struct sched_param param = {.sched_priority = priority};
+    return sched_setscheduler(0, policy, &param) < 0 ? -errno : 0;
+}
+
+static int prepare(pthread_attr_t *attributes)
+{
+    const struct sched_param param = {.sched_priority = PRIORITY_BUSY};
+    int code = pthread_attr_init(attributes);
+    if (code)
+        return code;
+    code = pthread_attr_setinheritsched(attributes, PTHREAD_EXPLICIT_SCHED);
+    code = code ? code : pthread_attr_setschedpolicy(attributes, SCHED_FIFO);
+    code = code ? code : pthread_attr_setschedparam(attributes, &param);
+    return code ? code : pthread_attr_setstacksize(attributes, STACK);
+}
+
+int standstill_begin(struct standstill *s)
+{
+    pthread_attr_t attributes;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int rc = set_policy(SCHED_FIFO, PRIORITY_CALLER);
+    if (rc < 0)
+        return rc;
+    atomic_store(&s->over, false);
+    int code = prepare(&attributes);
+    while (!code && s->count < STANDSTILL_MAX_CPUS && (long)s->count < cpus) {
+        code = pthread_create(&s->threads[s->count], &attributes, keep_busy, s);
+        s->count += code == 0;
+    }
+    pthread_attr_destroy(&attributes);
+    if (code)
+        standstill_end(s);
+    return -code;
+}
+
+void standstill_end(struct standstill *s)
+{
+    atomic_store(&s->over, true);
+    while (s->count)
+        pthread_join(s->threads[--s->count], NULL);
+    set_policy(SCHED_OTHER, 0);
+}

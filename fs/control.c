@@ -72,12 +72,28 @@ struct control_node *control_node_by_id(struct control *control, uint64_t id)
     return NULL;
 }
 
-struct control_node *control_child(const struct control_node *dir, const char *name)
+struct control_node *control_directory(struct control *control, uint64_t id)
+{
+    struct control_node *dir = control_node_by_id(control, id);
+    if (dir && dir->in_tree && dir->ops->refresh)
+        dir->ops->refresh(dir->object);
+    return dir;
+}
+
+struct control_node *control_find(const struct control_node *dir, const char *name)
 {
     for (struct control_node *child = dir->children; child; child = child->next_sibling)
         if (strcmp(child->name, name) == 0)
             return child;
     return NULL;
+}
+
+void control_each_child(struct control_node *dir, void (*fn)(void *data, struct control_node *node), void *data)
+{
+    for (struct control_node *child = dir->children, *next; child; child = next) {
+        next = child->next_sibling;
+        fn(data, child);
+    }
 }
 
 bool control_node_absent(const struct control_node *node)
@@ -100,7 +116,7 @@ struct control_node *control_root(struct control *control)
 struct control_node *control_add(struct control_node *dir, const char *name, mode_t mode,
                                  const struct control_ops *ops, void *object)
 {
-    if (control_child(dir, name)) {
+    if (control_find(dir, name)) {
         errno = EEXIST;
         return NULL;
     }

@@ -48,6 +48,12 @@ struct control_ops {
     int (*mkdir)(void *object, const char *name);
     /* rmdir of this node itself: 0 after control_remove, or an errno value. */
     int (*rmdir)(void *object);
+    /* Instead of mkdir and rmdir, for what takes time: to be answered with control_reply_made or control_reply_removed (after
+     * control_add or control_remove), or with an error. The kernel lets nobody else use the directory meanwhile. */
+    void (*mkdir_later)(void *object, const char *name, struct control_request *request);
+    void (*rmdir_later)(void *object, struct control_request *request);
+    /* Before a name in this directory is looked up or its names are listed: adds and removes what has changed. */
+    void (*refresh)(void *object);
     /* The node has been freed: drop its reference to `object`. */
     void (*freed)(void *object);
     size_t max_write; /* EMSGSIZE beyond; 0: 4096 */
@@ -84,6 +90,10 @@ struct control_node *control_add(struct control_node *dir, const char *name, mod
                                  const struct control_ops *ops, void *object);
 /* Takes a node and all below it out of the tree; open handles stay valid and get ESTALE from generic operations. */
 void control_remove(struct control_node *node);
+/* NULL if there is none of that name. */
+struct control_node *control_find(const struct control_node *dir, const char *name);
+/* Calls fn with each node in the directory; fn may remove the one that it is given. */
+void control_each_child(struct control_node *dir, void (*fn)(void *data, struct control_node *node), void *data);
 /* A name that is served elsewhere: LOOKUP answers `id()` (0: ENOENT for now) and a directory with these attributes. */
 int control_add_foreign(struct control_node *dir, const char *name, uint64_t (*id)(void *object), void *object);
 
@@ -108,6 +118,8 @@ void control_request_on_interrupt(struct control_request *request, void (*fn)(st
                                   void *data);
 void control_reply_data(struct control_request *request, const void *data, size_t len);
 void control_reply_written(struct control_request *request, size_t len);
+void control_reply_made(struct control_request *request, struct control_node *node);
+void control_reply_removed(struct control_request *request);
 /* errno value `code` with the sentence for `error` and for the descriptor's next read. */
 void control_reply_error(struct control_request *request, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -132,10 +132,12 @@ static void reply_entry(fuse_req_t req, struct control_node *node)
         node->lookups++;
 }
 
+static struct control_request *request_new(fuse_req_t req, struct control_handle *handle);
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct control_node *dir = control_node_by_id(control_of(req), parent);
-    struct control_node *node = dir ? control_child(dir, name) : NULL;
+    struct control_node *dir = control_directory(control_of(req), parent);
+    struct control_node *node = dir ? control_find(dir, name) : NULL;
     if (!node || control_node_absent(node)) {
         fuse_reply_err(req, ENOENT);
         return;
@@ -198,41 +200,55 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
     free(target);
 }
 
+static void make_now(fuse_req_t req, struct control_node *dir, const char *name)
+{
+    int code = dir->ops->mkdir(dir->object, name);
+    struct control_node *node = code ? NULL : control_find(dir, name);
+    if (node)
+        reply_entry(req, node);
+    else
+        fuse_reply_err(req, code ? code : EIO);
+}
+
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     (void)mode;
-    struct control_node *dir = control_node_by_id(control_of(req), parent);
-    if (!dir || !dir->in_tree) {
+    struct control_node *dir = control_directory(control_of(req), parent);
+    struct control_request *request;
+    if (!dir || !dir->in_tree)
         fuse_reply_err(req, ESTALE);
-    } else if (control_child(dir, name)) {
+    else if (control_find(dir, name))
         refuse(req, EEXIST, "mkdir: %.80s: there is one already", name);
-    } else if (!dir->ops->mkdir) {
+    else if (dir->ops->mkdir)
+        make_now(req, dir, name);
+    else if (!dir->ops->mkdir_later)
         refuse(req, EPERM, "mkdir: %.80s: no directories can be made here", name);
-    } else {
-        int code = dir->ops->mkdir(dir->object, name);
-        struct control_node *node = code ? NULL : control_child(dir, name);
-        if (node)
-            reply_entry(req, node);
-        else
-            fuse_reply_err(req, code ? code : EIO);
-    }
+    else if (!(request = request_new(req, NULL)))
+        fuse_reply_err(req, ENOMEM);
+    else
+        dir->ops->mkdir_later(dir->object, name, request);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct control_node *dir = control_node_by_id(control_of(req), parent);
-    struct control_node *node = dir ? control_child(dir, name) : NULL;
+    struct control_node *dir = control_directory(control_of(req), parent);
+    struct control_node *node = dir ? control_find(dir, name) : NULL;
+    struct control_request *request;
     if (!node)
         fuse_reply_err(req, ENOENT);
     else if (!S_ISDIR(node->mode))
         fuse_reply_err(req, ENOTDIR);
-    else if (!node->ops->rmdir)
-        refuse(req, EPERM, "rmdir: %.80s: is part of the sandbox", name);
-    else
+    else if (node->ops->rmdir)
         fuse_reply_err(req, node->ops->rmdir(node->object));
+    else if (!node->ops->rmdir_later)
+        refuse(req, EPERM, "rmdir: %.80s: is part of the sandbox", name);
+    else if (!(request = request_new(req, NULL)))
+        fuse_reply_err(req, ENOMEM);
+    else
+        node->ops->rmdir_later(node->object, request);
 }
 
-#define NO_FILES "%s: %.80s: control files are not made, removed or renamed; mkdir and rmdir in jobs/ are"
+#define NO_FILES "%s: %.80s: control files are not made, removed or renamed; mkdir and rmdir in jobs/ and checkpoints/ are"
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
@@ -359,6 +375,18 @@ static void request_free(struct control_request *request)
 void control_reply_data(struct control_request *request, const void *data, size_t len)
 {
     fuse_reply_buf(request->fuse, data, len);
+    request_free(request);
+}
+
+void control_reply_made(struct control_request *request, struct control_node *node)
+{
+    reply_entry(request->fuse, node);
+    request_free(request);
+}
+
+void control_reply_removed(struct control_request *request)
+{
+    fuse_reply_err(request->fuse, 0);
     request_free(request);
 }
 

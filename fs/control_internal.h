@@ -78,7 +78,8 @@ struct control_request {
 
 void control_answer_set(struct control_answer *answer, const char *text, size_t len);
 struct control_node *control_node_by_id(struct control *control, uint64_t id);
-struct control_node *control_child(const struct control_node *dir, const char *name);
+/* The same, with its children as they are now. */
+struct control_node *control_directory(struct control *control, uint64_t id);
 void control_node_maybe_free(struct control_node *node);
 /* Not there just now, although it is in the tree. */
 bool control_node_absent(const struct control_node *node);

@@ -24,7 +24,7 @@ static void listing_free(struct listing *listing)
 
 void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct control_node *dir = control_node_by_id(fuse_req_userdata(req), ino);
+    struct control_node *dir = control_directory(fuse_req_userdata(req), ino);
     struct listing *listing = dir && dir->in_tree ? calloc(1, sizeof *listing) : NULL;
     if (!listing) {
         fuse_reply_err(req, dir ? ESTALE : ENOENT);

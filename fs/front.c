@@ -39,7 +39,8 @@ struct front {
     bool mounted, closing;
     uint64_t init_unique;
     struct watch *notifier_watch;
-    uint64_t awaited; /* notices; with awaited_done */
+    uint64_t notices, earlier_notices; /* of the guest, so far; of machines before this one */
+    uint64_t awaited;                  /* notices; with awaited_done */
     void (*awaited_done)(void *data);
     void *awaited_data;
     struct woken *woken;
@@ -95,10 +96,12 @@ static int to_kernel(void *data, const struct iovec *iov, int count)
 static void notify_kernel(void *data, const void *message, size_t len, enum pump_notify what)
 {
     struct front *front = data;
-    if (what == PUMP_NOTIFY_END)
+    if (what == PUMP_NOTIFY_END) {
+        front->notices++;
         notifier_end(front->notifier);
-    else
+    } else {
         notifier_send(front->notifier, message, len, what == PUMP_NOTIFY_SWEEP);
+    }
 }
 
 static void check_awaited(struct front *front)
@@ -127,11 +130,24 @@ static void notices_written(void *data, uint32_t events)
 
 void front_await_notices(struct front *front, uint64_t count, void (*done)(void *data), void *data)
 {
-    front->awaited = count;
+    front->awaited = front->earlier_notices + count;
     front->awaited_done = done;
     front->awaited_data = data;
-    notifier_await(front->notifier, count);
+    notifier_await(front->notifier, front->awaited);
     check_awaited(front);
+}
+
+void front_stop_awaiting(struct front *front, const void *data)
+{
+    if (front->awaited_data == data)
+        front->awaited_done = NULL;
+}
+
+int front_connect(struct front *front, int fd)
+{
+    front->awaited_done = NULL;
+    front->earlier_notices = front->notices;
+    return pump_connect(front->pump, fd);
 }
 
 static void pump_closed(void *data, const char *why)

@@ -33,11 +33,15 @@ struct front *front_new(struct loop *loop, const struct front_config *config, st
 void front_free(struct front *front);
 
 struct pump *front_pump(struct front *front);
+/* Begins a session with a guest, see pump_connect; its notices are counted anew. */
+int front_connect(struct front *front, int fd);
 /* From now on every request is refused with ENOTCONN; answers to parked ones still go out. */
 void front_close(struct front *front);
 /* Calls `done` once the first `count` notices of the guest have reached the host's kernel: at once, or later from the
  * loop. One waiter at a time; a second call replaces the first. */
 void front_await_notices(struct front *front, uint64_t count, void (*done)(void *data), void *data);
+/* Whoever waits with that `data` no longer does. */
+void front_stop_awaiting(struct front *front, const void *data);
 /* Detaches the mount now; requests in flight end with ENOTCONN. */
 void front_unmount(struct front *front);
 

@@ -48,6 +48,10 @@ struct pump {
     bool ready; /* the guest's server has answered INIT */
     bool gone;
     uint64_t own_unique, init_unique;
+    bool quiet;              /* nothing is sent any more */
+    uint64_t barrier_unique; /* of a request whose answer tells that what was sent before has been taken; 0: none */
+    void (*quiesced)(void *data);
+    void *quiesced_data;
     bool sweeping, sweep_again; /* invalidations of all nodes are being written; and are wanted anew */
     uint64_t sweep_notices;     /* of the guest that end with the next sweep */
     struct flight *flights[BUCKETS];
@@ -88,6 +92,8 @@ void pump_counters(const struct pump *pump, struct pump_counters *out)
     *out = pump->counters;
 }
 
+static void send_barrier_if_due(struct pump *pump);
+
 /* ---- flights ---- */
 
 static size_t bucket_of(uint64_t unique)
@@ -127,10 +133,12 @@ static void drop(struct flight *f)
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
-    if (f->state == WAITING)
+    if (f->state == WAITING) {
         stop_waiting(f);
-    else
+    } else {
         f->pump->counters.sent--;
+        send_barrier_if_due(f->pump);
+    }
     timer_cancel(f->grace);
     free(f->message);
     free(f);
@@ -155,7 +163,7 @@ static void send_message(struct pump *pump, const void *message, size_t len)
 
 static bool channel_has_room(const struct pump *pump)
 {
-    return pump->ready && channel_queued(pump->channel) <= CHANNEL_LOW_WATER;
+    return pump->ready && !pump->quiet && channel_queued(pump->channel) <= CHANNEL_LOW_WATER;
 }
 
 static uint64_t next_own_unique(struct pump *pump)
@@ -192,6 +200,41 @@ static void send_release(void *data, const struct wire_op *op, uint64_t guest_id
 
 static const struct hostview_refunds refunds = {.forget = send_forget, .release = send_release};
 
+/* FORGETs have no answer, so that all have been answered does not say that all have been taken. */
+static void send_barrier_if_due(struct pump *pump)
+{
+    if (!pump->quiet || !pump->ready || pump->counters.sent || pump->barrier_unique)
+        return;
+    pump->barrier_unique = next_own_unique(pump);
+    const struct fuse_in_header message = {.len = sizeof message, .opcode = FUSE_STATFS, .unique = pump->barrier_unique,
+                                           .nodeid = FUSE_ROOT_ID};
+    send_message(pump, &message, sizeof message);
+    channel_hold(pump->channel);
+}
+
+void pump_quiesce(struct pump *pump, void (*done)(void *data), void *data)
+{
+    pump->quiet = true;
+    pump->quiesced = done;
+    pump->quiesced_data = data;
+    send_barrier_if_due(pump);
+}
+
+static void handle_barrier(struct pump *pump)
+{
+    void (*done)(void *) = pump->quiesced;
+    pump->quiesced = NULL;
+    if (done)
+        done(pump->quiesced_data);
+}
+
+static void forget_quiet(struct pump *pump)
+{
+    pump->quiet = false;
+    pump->barrier_unique = 0;
+    pump->quiesced = NULL;
+}
+
 /* Keeps of a message what its reply is understood by; the data of a WRITE is not needed again. */
 static void sent(struct flight *f)
 {
@@ -214,6 +257,19 @@ static void send_waiting(struct pump *pump)
         send_message(pump, f->message, f->len);
         sent(f);
     }
+}
+
+void pump_go_on(struct pump *pump)
+{
+    if (!pump->quiet)
+        return;
+    bool held = pump->barrier_unique != 0;
+    forget_quiet(pump);
+    if (pump->gone)
+        return;
+    if (held)
+        channel_release(pump->channel, NULL, 0);
+    send_waiting(pump);
 }
 
 static struct flight *new_flight(struct pump *pump, const struct wire_op *op, const struct hostview_origin *origin,
@@ -354,6 +410,7 @@ void pump_disconnect(struct pump *pump)
         return;
     pump->gone = true;
     pump->ready = false;
+    forget_quiet(pump);
     channel_free(pump->channel);
     pump->channel = NULL;
     fail_all(pump);
@@ -412,6 +469,7 @@ static void handle_init_reply(struct pump *pump, const uint8_t *reply, size_t le
     }
     pump->ready = true;
     send_waiting(pump);
+    send_barrier_if_due(pump);
 }
 
 /* ---- notifications ---- */
@@ -502,6 +560,8 @@ static void handle_message(void *data, uint8_t *message, size_t len)
     } else if (out.unique & OWN_UNIQUE) {
         if (!pump->ready)
             handle_init_reply(pump, message, len);
+        else if (out.unique == pump->barrier_unique)
+            handle_barrier(pump);
     } else if (!(out.unique & 1)) { /* an odd one answers an INTERRUPT and says nothing */
         struct flight *f = find(pump, out.unique);
         if (f && f->state != WAITING && wire_reply_check(f->op, f->limit, message, len) == 0)
@@ -555,6 +615,7 @@ int pump_connect(struct pump *pump, int fd)
         channel_free(channel);
         return rc;
     }
+    forget_quiet(pump);
     if (pump->used) {
         channel_free(pump->channel);
         fail_all(pump);

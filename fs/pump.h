@@ -47,6 +47,12 @@ int pump_connect(struct pump *pump, int fd);
 /* Ends the session and refuses everything from now on with ENOTCONN. */
 void pump_disconnect(struct pump *pump);
 
+/* Lets nothing more out to the guest, and calls `done` once all that went out has been taken and answered there: later,
+ * from the loop, unless pump_go_on or the end of the session comes first. Requests that come meanwhile wait. */
+void pump_quiesce(struct pump *pump, void (*done)(void *data), void *data);
+/* Nothing where it has not been told to be quiet. */
+void pump_go_on(struct pump *pump);
+
 /* The host's id of the guest's root directory; 0: not connected yet. */
 uint64_t pump_root_id(const struct pump *pump);
 bool pump_serves(uint64_t nodeid);

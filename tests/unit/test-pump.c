@@ -487,3 +487,75 @@ Test(pump, sweeps_do_not_pile_up)
     cr_expect_eq(b->sweep_messages, 22u);
     bench_free(b);
 }
+
+/* ---- quiet ---- */
+
+static void note_quiet(void *data)
+{
+    *(bool *)data = true;
+}
+
+static void answer_barrier(struct bench *b)
+{
+    const struct fuse_in_header *barrier = bench_take_opcode(b, FUSE_STATFS);
+    cr_assert_not_null(barrier);
+    bench_reply(b, barrier->unique, 0, &(struct fuse_statfs_out){{.bsize = 4096}}, sizeof(struct fuse_statfs_out));
+    bench_turn(b);
+}
+
+Test(pump, is_quiet_when_everything_has_been_answered)
+{
+    struct bench *b = connected();
+    bool quiet = false;
+    uint64_t before = BENCH_ASK(b, FUSE_LOOKUP, bench_root(b), BENCH_NAME("a"));
+    cr_assert_eq(bench_take(b)->unique, before);
+    pump_quiesce(b->pump, note_quiet, &quiet);
+    uint64_t meanwhile = BENCH_ASK(b, FUSE_LOOKUP, bench_root(b), BENCH_NAME("b"));
+    bench_turn(b);
+    cr_expect_null(bench_take(b), "nothing is sent, not even the barrier, before the answer");
+    bench_reply(b, before, -ENOENT, NULL, 0);
+    bench_turn(b);
+    cr_expect_not(quiet);
+    answer_barrier(b);
+    cr_expect(quiet);
+    cr_expect_null(bench_take(b));
+    pump_go_on(b->pump);
+    cr_expect_eq(bench_take(b)->unique, meanwhile);
+    bench_reply(b, meanwhile, -ENOENT, NULL, 0);
+    bench_turn(b);
+    cr_expect_eq(error_of(b, meanwhile), -ENOENT);
+    cr_expect_eq(b->closed, 0u);
+    bench_free(b);
+}
+
+Test(pump, what_is_forgotten_while_quiet_is_told_afterwards)
+{
+    struct bench *b = connected();
+    bool quiet = false;
+    uint64_t node = bench_lookup(b, bench_root(b), "a", 7, S_IFREG | 0644);
+    pump_quiesce(b->pump, note_quiet, &quiet);
+    answer_barrier(b);
+    pump_forget(b->pump, node, 1);
+    bench_turn(b);
+    cr_expect(quiet);
+    cr_expect_null(bench_take(b));
+    pump_go_on(b->pump);
+    bench_turn(b);
+    cr_expect_eq(bench_take(b)->opcode, (uint32_t)FUSE_FORGET);
+    bench_free(b);
+}
+
+Test(pump, a_new_session_ends_the_quiet_of_the_old_one)
+{
+    struct bench *b = connected();
+    bool quiet = false;
+    uint64_t stuck = BENCH_ASK(b, FUSE_LOOKUP, bench_root(b), BENCH_NAME("a"));
+    pump_quiesce(b->pump, note_quiet, &quiet);
+    close(b->guest);
+    bench_connect(b);
+    cr_expect_eq(error_of(b, stuck), -ENOTCONN);
+    uint64_t asked = BENCH_ASK(b, FUSE_LOOKUP, bench_root(b), BENCH_NAME("a"));
+    cr_expect_eq(bench_take(b)->unique, asked);
+    cr_expect_not(quiet);
+    bench_free(b);
+}

@@ -5,6 +5,7 @@
  *                          disk.qcow2      the guest's disk
  *                          layer-N.qcow2   what it lies on, where that is no other checkpoint's: its own hard links
  *                          ram, state      memory (sparse) and devices; full checkpoints only
+ *                          output          what its jobs had printed and nobody had read yet; may be absent
  *                          description     free text, may be absent and may change
  *   STORE/templates/KEY/                   the same, made by mount for itself: a cache, least recently used goes first
  *
@@ -28,6 +29,7 @@
 #define CHECKPOINT_LAYER "layer-%u.qcow2" /* from 1, the uppermost first */
 #define CHECKPOINT_RAM "ram"
 #define CHECKPOINT_STATE "state"
+#define CHECKPOINT_OUTPUT "output" /* of its jobs, not read yet; may be absent */
 #define CHECKPOINT_DESCRIPTION "description"
 
 enum {
@@ -119,7 +121,8 @@ char *checkpoint_description(const char *store, const char *name);
 int checkpoint_set_description(const char *store, const char *name, const char *text, struct err *err);
 
 /* Templates. The key has only [0-9a-f]. Opening marks it as used now; ENOENT where there is none. Publishing a key that
- * is there already is success. After it, the least recently used go until no more than the limit is taken
+ * is there already is success, *out being the one that was there. After it, the least recently used go until no more than
+ * the limit is taken
  * ($GONDOLIN_TEMPLATE_LIMIT as 512M or 2G, default 4 GiB); those in use and the one just made stay. */
 int template_open(const char *store, const char *key, struct checkpoint *out, struct err *err);
 int template_publish(const char *store, struct store_work *work, const char *key, struct checkpoint_manifest *manifest,

@@ -162,6 +162,7 @@ static int read_files(struct json_reader *reader, struct json_object *value)
     size_t expected = 1 + checkpoint_layers(m);
     expected += checkpoint_file(m, CHECKPOINT_RAM) != NULL;
     expected += checkpoint_file(m, CHECKPOINT_STATE) != NULL;
+    expected += checkpoint_file(m, CHECKPOINT_OUTPUT) != NULL;
     if (!checkpoint_file(m, CHECKPOINT_DISK))
         return json_members_wrong(reader, "files", CHECKPOINT_DISK " is missing");
     return m->file_count == expected ? 0 : json_members_wrong(reader, "files", "has a name that does not belong there");

@@ -54,7 +54,10 @@ static int add_files(const char *directory, struct checkpoint_manifest *manifest
         code = add_file(directory, CHECKPOINT_RAM, manifest, err);
     if (code == 0 && manifest->kind == CHECKPOINT_FULL)
         code = add_file(directory, CHECKPOINT_STATE, manifest, err);
-    return code;
+    if (code < 0 || manifest->kind != CHECKPOINT_FULL)
+        return code;
+    code = add_file(directory, CHECKPOINT_OUTPUT, manifest, err);
+    return code == -ENOENT ? 0 : code;
 }
 
 /* Whatever else is in the work directory would be published too. */

@@ -18,6 +18,8 @@ struct agent_link {
     const struct agent_link_ops *ops;
     void *data;
     bool greeted, ready, closed;
+    bool quiet;       /* the guest has been asked to be, and nothing is sent */
+    unsigned answers; /* to such requests that are still to come */
 };
 
 struct json_object *agent_link_parse(const uint8_t *payload, size_t len)
@@ -77,6 +79,20 @@ static void add_entropy(struct json_object *config)
     json_object_object_add(config, "entropy", json_object_new_string(hex));
 }
 
+/* `hello`: NULL for a guest that goes on from a saved state. */
+static void configure(struct agent_link *link, struct json_object *hello)
+{
+    link->greeted = true;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct json_object *config = json_object_new_object();
+    json_object_object_add(config, "version", json_object_new_int(CTL_VERSION));
+    json_object_object_add(config, "realtime_ns", json_object_new_int64(now.tv_sec * INT64_C(1000000000) + now.tv_nsec));
+    add_entropy(config);
+    link->ops->hello(link->data, hello, config);
+    agent_link_send_json(link, CTL_CONFIG, 0, config);
+}
+
 static void handle_hello(struct agent_link *link, const uint8_t *payload, size_t len)
 {
     struct json_object *hello = agent_link_parse(payload, len), *version;
@@ -89,18 +105,60 @@ static void handle_hello(struct agent_link *link, const uint8_t *payload, size_t
                  json_object_get_int(version), CTL_VERSION);
         close_link(link, why);
     } else {
-        link->greeted = true;
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        struct json_object *config = json_object_new_object();
-        json_object_object_add(config, "version", json_object_new_int(CTL_VERSION));
-        json_object_object_add(config, "realtime_ns",
-                               json_object_new_int64(now.tv_sec * INT64_C(1000000000) + now.tv_nsec));
-        add_entropy(config);
-        link->ops->hello(link->data, hello, config);
-        agent_link_send_json(link, CTL_CONFIG, 0, config);
+        configure(link, hello);
     }
     json_object_put(hello);
+}
+
+void agent_link_quiesce(struct agent_link *link)
+{
+    struct json_object *request = json_object_new_object();
+    json_object_object_add(request, "quiet", json_object_new_boolean(true));
+    if (link->quiet || !agent_link_send_json(link, CTL_QUIESCE, 0, request))
+        return;
+    link->quiet = true;
+    link->answers++;
+    channel_hold(link->channel);
+}
+
+void agent_link_go_on(struct agent_link *link)
+{
+    static const char text[] = "{\"quiet\":false}";
+    struct ctl_header header;
+    uint8_t frame[sizeof header + sizeof text - 1];
+    if (!link->quiet || link->closed)
+        return;
+    link->quiet = false;
+    ctl_header_init(&header, CTL_QUIESCE, 0, 0, sizeof text - 1);
+    memcpy(frame, &header, sizeof header);
+    memcpy(frame + sizeof header, text, sizeof text - 1);
+    channel_release(link->channel, frame, sizeof frame);
+}
+
+/* One that comes after agent_link_go_on is of no interest any more. */
+static int handle_quiet(struct agent_link *link, const uint8_t *payload, size_t len)
+{
+    struct json_object *answer = agent_link_parse(payload, len), *notices;
+    bool good = link->answers && answer && json_object_object_get_ex(answer, "notices", &notices) &&
+                json_object_is_type(notices, json_type_int);
+    uint64_t count = good ? json_object_get_uint64(notices) : 0;
+    json_object_put(answer);
+    if (!good)
+        return -EPROTO;
+    if (--link->answers == 0 && link->quiet)
+        link->ops->quiet(link->data, count);
+    return 0;
+}
+
+static int handle_frozen(struct agent_link *link, const uint8_t *payload, size_t len)
+{
+    struct json_object *answer = agent_link_parse(payload, len), *code;
+    bool good = answer && json_object_object_get_ex(answer, "errno", &code) && json_object_is_type(code, json_type_int);
+    int number = good ? json_object_get_int(code) & 0xfff : 0;
+    json_object_put(answer);
+    if (good)
+        link->ops->frozen(link->data, number);
+    return good ? 0 : -EPROTO;
 }
 
 static void handle_log(struct agent_link *link, const uint8_t *payload, size_t len)
@@ -162,6 +220,10 @@ static int dispatch(struct agent_link *link, const struct ctl_header *header, co
         return handle_ping(link, header->id, payload, len);
     case CTL_PONG:
         return 0;
+    case CTL_QUIESCE:
+        return handle_quiet(link, payload, len);
+    case CTL_FREEZE:
+        return handle_frozen(link, payload, len);
     default:
         if (header->type < CTL_JOB_START || header->type > CTL_JOB_CLOSE)
             return -EPROTO;
@@ -197,7 +259,7 @@ static void handle_close(void *data, int code)
     close_link(data, why);
 }
 
-struct agent_link *agent_link_new(struct loop *loop, int fd, const struct agent_link_ops *ops, void *data)
+struct agent_link *agent_link_new(struct loop *loop, int fd, bool resumed, const struct agent_link_ops *ops, void *data)
 {
     static const struct channel_ops channel_ops = {.message = handle_frame, .closed = handle_close};
     struct agent_link *link = calloc(1, sizeof *link);
@@ -210,6 +272,8 @@ struct agent_link *agent_link_new(struct loop *loop, int fd, const struct agent_
         free(link);
         return NULL;
     }
+    if (resumed)
+        configure(link, NULL);
     return link;
 }
 

@@ -15,12 +15,17 @@
 struct agent_link;
 
 struct agent_link_ops {
-    /* HELLO has been checked; fill what CONFIG adds to clock and entropy ("hostname", "env", ...). `hello` is borrowed. */
+    /* Fill what CONFIG adds to clock and entropy ("hostname", "env", ...). `hello` is borrowed and has been checked; NULL:
+     * the guest goes on from a saved state and does not greet. */
     void (*hello)(void *data, struct json_object *hello, struct json_object *config);
     /* `ready` is borrowed; NULL when the frame carried no JSON object. */
     void (*ready)(void *data, struct json_object *ready);
     /* The guest has sent that many cache notices on gondolin.root: what comes next must not overtake them. */
     void (*notices)(void *data, uint64_t count);
+    /* The guest is quiet, see agent_link_quiesce; it has sent that many cache notices. */
+    void (*quiet)(void *data, uint64_t notices);
+    /* The answer to CTL_FREEZE: 0 or an errno value. */
+    void (*frozen)(void *data, int code);
     /* A frame about a job (types 16 to 31). 0, or -errno when it is impossible (ends the link). */
     int (*job_frame)(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len);
     void (*log_line)(void *data, const char *line);
@@ -29,8 +34,9 @@ struct agent_link_ops {
     void (*closed)(void *data, const char *why);
 };
 
-/* Takes ownership of fd. NULL with errno. */
-struct agent_link *agent_link_new(struct loop *loop, int fd, const struct agent_link_ops *ops, void *data);
+/* Takes ownership of fd. `resumed`: the guest was saved while it was quiet, and is told at once who it is now. NULL with
+ * errno. */
+struct agent_link *agent_link_new(struct loop *loop, int fd, bool resumed, const struct agent_link_ops *ops, void *data);
 void agent_link_free(struct agent_link *link);
 
 /* Sends one frame; false when the link has ended or memory is short. */
@@ -38,6 +44,10 @@ bool agent_link_send(struct agent_link *link, enum ctl_type type, uint16_t flags
                      size_t len);
 /* Sends a JSON frame; takes ownership of `object`. False also when the text exceeds a frame. */
 bool agent_link_send_json(struct agent_link *link, enum ctl_type type, uint32_t id, struct json_object *object);
+
+/* Has the guest stand still (CTL_QUIESCE), which `quiet` tells; what is sent meanwhile waits for agent_link_go_on. */
+void agent_link_quiesce(struct agent_link *link);
+void agent_link_go_on(struct agent_link *link);
 
 /* Stops or resumes taking frames. */
 void agent_link_pause(struct agent_link *link, bool paused);

@@ -88,10 +88,15 @@ void jobs_set_link(struct jobs *jobs, struct agent_link *link, const char *why);
 int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t *payload, size_t len);
 unsigned jobs_count(const struct jobs *jobs, enum job_state state);
 
+/* Is this a name for mkdir in jobs/? */
+bool job_name_valid(const char *name);
+
 /* One job. job_new: NULL with errno (EEXIST, ENOSPC, ENOMEM); NULL name: the number is the name. */
 struct job *job_new(struct jobs *jobs, const char *name, bool kept_output);
 /* Asks the guest to start it: 0 or an errno value with the sentence in *err. */
 int job_start(struct job *job, struct err *err);
+/* It is not known any more how it goes on: it ends as lost, if it runs (`why` for its `wait`), and so does its output. */
+void job_lose(struct job *job, const char *why);
 /* Kills what runs and takes the directory away. */
 void job_remove(struct job *job);
 void job_unref(struct job *job);

@@ -11,7 +11,7 @@
 enum { NAME_MAX_LENGTH = 64 };
 
 /* Names of digits alone belong to jobs without a chosen name. */
-static bool valid_name(const char *name)
+bool job_name_valid(const char *name)
 {
     size_t len = strlen(name), digits = strspn(name, "0123456789");
     if (!len || len > NAME_MAX_LENGTH || digits == len || name[0] == '.' || name[0] == '-')
@@ -38,7 +38,7 @@ static struct job *new_job(struct jobs *jobs, const char *verb, const char *name
 static int jobs_mkdir(void *object, const char *name)
 {
     struct jobs *jobs = object;
-    if (!valid_name(name)) {
+    if (!job_name_valid(name)) {
         control_set_error(jobs->control, "mkdir: jobs: a name is 1 to 64 of A-Z a-z 0-9 . _ -, not all digits, and does "
                                          "not begin with . or -");
         return EINVAL;

@@ -365,18 +365,23 @@ int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t
     }
 }
 
-void jobs_set_link(struct jobs *jobs, struct agent_link *link, const char *why)
+void job_lose(struct job *job, const char *why)
 {
-    jobs->link = link;
-    if (link)
+    if (job->state == JOB_NEW)
         return;
-    for (struct job *job = jobs->first; job; job = job->next) {
-        if (job->state == JOB_NEW || job_over(job))
-            continue;
+    if (!job_over(job)) {
         snprintf(job->result.reason, sizeof job->result.reason, "%s", why);
         finish(job, JOB_LOST);
     }
-    for (struct job *job = jobs->first; job; job = job->next) {
+    outstream_end(job->out[0]);
+    outstream_end(job->out[1]);
+}
+
+void jobs_set_link(struct jobs *jobs, struct agent_link *link, const char *why)
+{
+    jobs->link = link;
+    for (struct job *job = jobs->first; job && !link; job = job->next) {
+        job_lose(job, why);
         outstream_end(job->out[0]);
         outstream_end(job->out[1]);
     }

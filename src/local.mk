@@ -32,20 +32,30 @@ src_libhost_a_SOURCES = \
 noinst_LIBRARIES += src/libsupervisor.a
 src_libsupervisor_a_SOURCES = \
 	src/agent_link.c src/agent_link.h \
+	src/checkpoint_restore.c \
+	src/checkpoint_start.c src/checkpoint_start.h \
+	src/checkpoint_take.c \
+	src/checkpoints_dir.c \
+	src/compat.c src/compat.h \
 	src/ctl_verbs.c src/ctl_verbs.h \
 	src/follow.c src/follow.h \
 	src/job.h src/jobs.c src/jobs_internal.h \
 	src/job_dir.c \
 	src/job_files.c \
 	src/job_input.c \
+	src/job_record.c src/job_record.h \
 	src/job_run.c \
 	src/job_values.c \
 	src/job_wait.c \
 	src/keeper.c src/keeper.h \
+	src/machine.c src/machine.h \
+	src/machine_link.c src/machine_link.h \
+	src/operation.c \
 	src/outstream.c src/outstream.h \
 	src/supervisor.c src/supervisor.h src/supervisor_internal.h \
 	src/supervisor_end.c \
-	src/supervisor_files.c
+	src/supervisor_files.c \
+	src/supervisor_start.c
 
 pkglibexec_PROGRAMS += gondolin-keeper
 gondolin_keeper_SOURCES = src/keeper_main.c
@@ -70,6 +80,7 @@ pkglibexec_PROGRAMS += gondolin-engine
 gondolin_engine_SOURCES = \
 	src/actions.c src/actions.h \
 	src/engine_main.c src/verbs.h \
+	src/mount_from.c src/mount_from.h \
 	$(DOCTOR_SOURCES) \
 	src/checkpoint_actions.h src/checkpoint_ls.c \
 	src/verb_build.c \

@@ -14,6 +14,9 @@ void mount_options_table(struct mount_options *to, struct option_spec table[MOUN
     const struct option_spec specs[] = {
         {"image", 'i', "IMAGE", "image to boot: tag, build id or directory (default: default)", NULL, OPTION_STRING,
          &to->image},
+        {"from", 0, "CHECKPOINT", "go on from a checkpoint instead of booting an image", NULL, OPTION_STRING, &to->from},
+        {"disk", 0, NULL, "with --from: boot the checkpoint's disk instead of going on", NULL, OPTION_FLAG, &to->disk_only},
+        {"cold", 0, NULL, "boot, even where the state after an earlier boot is kept", NULL, OPTION_FLAG, &to->cold},
         {"name", 'n', "NAME", "name of the sandbox (default: that of the directory)", NULL, OPTION_STRING, &to->name},
         {"memory", 'm', "SIZE", "memory of the guest, as in 512M or 2G", NULL, OPTION_SIZE, &to->memory},
         {"cpus", 'c', "N", "virtual processors", NULL, OPTION_UNSIGNED, &to->cpus},

@@ -13,13 +13,14 @@ struct mount_options {
     const char *image, *name;
     const char *vmm, *qemu, *machine, *accel, *cpu, *append;
     const char *root_disk, *root_mode;
+    const char *from; /* a checkpoint */
     const char *owner;
     unsigned cpus;
     uint64_t memory;
-    bool exec, allow_other;
+    bool exec, allow_other, cold, disk_only;
 };
 
-enum { MOUNT_OPTIONS_TABLE = 16 };
+enum { MOUNT_OPTIONS_TABLE = 19 };
 
 /* Fills `table` (ended by an empty entry) so that parsing fills *to. */
 void mount_options_table(struct mount_options *to, struct option_spec table[MOUNT_OPTIONS_TABLE]);

@@ -251,6 +251,11 @@ void outstream_end(struct outstream *s)
     wake_readers(s);
 }
 
+bool outstream_ended(const struct outstream *s)
+{
+    return s->ended;
+}
+
 uint64_t outstream_total(const struct outstream *s)
 {
     return s->total;
@@ -320,4 +325,54 @@ unsigned outstream_poll(struct outstream *s, struct control_handle *handle)
     if (s->ended)
         ready |= POLLIN | POLLHUP;
     return ready;
+}
+
+void outstream_record(const struct outstream *s, struct outstream_record *record, FILE *output)
+{
+    *record = (struct outstream_record){.total = s->total, .promised = s->credited - s->total, .owed = s->owed,
+                                        .ended = s->ended};
+    if (s->spool_fd >= 0)
+        return;
+    record->held_len = (size_t)(s->total - s->start);
+    char piece[4096];
+    for (uint64_t at = s->start; at < s->total;) {
+        size_t len = s->total - at < sizeof piece ? (size_t)(s->total - at) : sizeof piece;
+        copy_out(s, at, (uint8_t *)piece, len);
+        fwrite(piece, 1, len, output);
+        at += len;
+    }
+}
+
+/* A kept stream still has what it had then. */
+static bool can_rewind(const struct outstream *s, const struct outstream_record *record)
+{
+    return s->keep && record->total <= s->total;
+}
+
+static int refill(struct outstream *s, const struct outstream_record *record)
+{
+    if (s->spool_fd >= 0)
+        close(s->spool_fd);
+    s->spool_fd = -1;
+    s->start = s->total = 0;
+    int rc = record->held_len ? store_in_memory(s, (const uint8_t *)record->held, record->held_len) : 0;
+    if (rc == 0)
+        s->total = record->held_len;
+    return rc;
+}
+
+int outstream_restore(struct outstream *s, const struct outstream_record *record)
+{
+    int rc = 0;
+    if (can_rewind(s, record))
+        s->total = record->total;
+    else
+        rc = refill(s, record);
+    s->credited = s->total + record->promised;
+    s->owed = record->owed;
+    s->ended = record->ended;
+    for (struct reader *r = s->readers; r; r = r->next)
+        r->position = r->position < s->total ? r->position : s->total;
+    wake_readers(s);
+    return rc;
 }

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +27,6 @@ enum {
     VMM_GRACE_MS = 1000,
     EXIT_REASON_MS = 300,
     LINGER_MS = 200, /* for readers to fetch the last of events, log and output */
-    NOTICES_LIMIT_MS = 2000,
     CACHED_MS = 1000, /* attributes and entries, where the guest cannot tell of changes */
     CACHED_WITH_NOTICES_MS = 60 * 1000,
 };
@@ -98,7 +96,9 @@ static void set_state(struct supervisor *s, enum supervisor_state state)
 static void quit(void *data)
 {
     struct supervisor *s = data;
-    loop_quit(s->loop, 0);
+    s->quit_wanted = true;
+    if (!s->operations)
+        loop_quit(s->loop, 0);
 }
 
 static void lingered(void *data)
@@ -128,7 +128,7 @@ static void shutdown_took_too_long(void *data)
     struct supervisor *s = data;
     s->stop_timer = NULL;
     supervisor_log(s, "the guest did not power off in time; ending the machine");
-    s->backend->stop(s->vm, VMM_GRACE_MS);
+    s->backend->stop(s->machine->vm, VMM_GRACE_MS);
 }
 
 void supervisor_stop(struct supervisor *s, bool orderly, const char *why)
@@ -142,21 +142,23 @@ void supervisor_stop(struct supervisor *s, bool orderly, const char *why)
         supervisor_log(s, "ending: %s", why);
         set_state(s, STATE_STOPPING);
     }
-    if (!s->vm) {
+    timer_cancel(s->start_timer);
+    s->start_timer = NULL;
+    if (!s->machine || !s->machine->vm) {
         finish(s);
         return;
     }
     timer_cancel(s->stop_timer);
     s->stop_timer = NULL;
-    if (orderly && agent_link_ready(s->link)) {
+    if (orderly && agent_link_ready(s->machine->link)) {
         struct json_object *request = json_object_new_object();
         json_object_object_add(request, "grace_ms", json_object_new_int(JOB_GRACE_MS));
-        if (agent_link_send_json(s->link, CTL_SHUTDOWN, 0, request)) {
+        if (agent_link_send_json(s->machine->link, CTL_SHUTDOWN, 0, request)) {
             s->stop_timer = loop_timer(s->loop, SHUTDOWN_LIMIT_MS, shutdown_took_too_long, s);
             return;
         }
     }
-    s->backend->stop(s->vm, VMM_GRACE_MS);
+    s->backend->stop(s->machine->vm, VMM_GRACE_MS);
 }
 
 static void handle_signal(void *data, uint32_t events)
@@ -173,27 +175,63 @@ static void handle_signal(void *data, uint32_t events)
 
 /* ---- the machine ---- */
 
-static void read_console(void *data, uint32_t events)
+void supervisor_publish_machine(struct supervisor *s)
 {
-    struct supervisor *s = data;
-    char buffer[4096];
-    (void)events;
-    ssize_t n = read(s->console_fd, buffer, sizeof buffer);
-    if (n > 0) {
-        follow_add(s->console, buffer, (size_t)n);
-    } else if (n == 0 || errno != EAGAIN) {
-        watch_del(s->console_watch);
-        s->console_watch = NULL;
-    }
+    const struct machine *m = s->machine;
+    const struct checkpoint *base = m->disks.base.directory && !m->disks.base_is_template ? &m->disks.base : NULL;
+    free(s->session.checkpoint);
+    s->session.checkpoint = base ? strdup(base->name) : NULL;
+    s->session.vm_pid = m->vm ? s->backend->pid(m->vm) : 0;
+    session_publish(&s->session, NULL);
 }
 
-static void vm_exited(void *data, int wait_status, const char *reason)
+void supervisor_set_notices(struct supervisor *s, bool notices)
 {
-    struct supervisor *s = data;
-    (void)wait_status;
-    /* The other end is closed: this reads the guest's last words and then the end. */
-    while (s->console_watch)
-        read_console(s, EPOLLIN);
+    uint32_t kept_ms = notices ? CACHED_WITH_NOTICES_MS : CACHED_MS;
+    s->notices = notices;
+    pump_set_timeouts(front_pump(s->front), kept_ms, kept_ms);
+}
+
+void supervisor_announce(struct supervisor *s)
+{
+    if (s->state != STATE_STARTING)
+        return;
+    watch_del(s->waiter_watch);
+    s->waiter_watch = NULL;
+    s->ready_ms = loop_now_ms() - s->started_ms;
+    supervisor_log(s, "ready after %llu ms", (unsigned long long)s->ready_ms);
+    set_state(s, STATE_RUNNING);
+    s->ready(s->ready_data, s->session.id);
+}
+
+static void first_machine_ready(struct supervisor *s, bool notices)
+{
+    struct err err = {0};
+    timer_cancel(s->start_timer);
+    s->start_timer = NULL;
+    supervisor_set_notices(s, notices);
+    if (s->records.jobs && jobs_restore(s->jobs, &s->records, s->machine->link, "", &err) < 0) {
+        supervisor_stop(s, false, err.text);
+        return;
+    }
+    job_records_free(&s->records);
+    if (s->make_template)
+        checkpoint_take_template(s);
+    else
+        supervisor_announce(s);
+}
+
+void supervisor_machine_ready(struct machine *m, bool notices)
+{
+    struct supervisor *s = m->s;
+    if (m == s->next)
+        checkpoint_restore_ready(s, notices);
+    else if (s->state == STATE_STARTING)
+        first_machine_ready(s, notices);
+}
+
+static void machine_ended(struct supervisor *s, const char *reason)
+{
     char why[sizeof s->why_ended];
     supervisor_explain(s, reason, why, sizeof why);
     supervisor_log(s, "machine ended: %s", why);
@@ -203,131 +241,26 @@ static void vm_exited(void *data, int wait_status, const char *reason)
     }
     timer_cancel(s->stop_timer);
     s->stop_timer = NULL;
+    checkpoint_guest_frozen(s, ENOTCONN);
+    checkpoint_restore_failed(s, "the machine that it was to replace has ended");
     finish(s);
 }
 
-static void vm_crashed(void *data, const char *what)
+void supervisor_machine_ended(struct machine *m, const char *reason)
 {
-    struct supervisor *s = data;
-    supervisor_log(s, "guest: %s", what);
-}
-
-static void read_vmm_log(void *data, uint32_t events)
-{
-    struct supervisor *s = data;
-    char buffer[1024];
-    (void)events;
-    ssize_t n = read(s->vmm_log_fd[0], buffer, sizeof buffer - 1);
-    if (n <= 0)
-        return;
-    buffer[n] = '\0';
-    char *rest = buffer;
-    for (char *line; (line = strsep(&rest, "\n"));)
-        if (*line)
-            supervisor_log(s, "%s", line);
-}
-
-/* ---- the agent ---- */
-
-static void note_boot_phases(struct supervisor *s, struct json_object *hello)
-{
-    struct json_object *phases, *kernel;
-    if (json_object_object_get_ex(hello, "kernel", &kernel) && json_object_is_type(kernel, json_type_string)) {
-        free(s->guest_kernel);
-        s->guest_kernel = strndup(json_object_get_string(kernel), 128);
-        for (char *c = s->guest_kernel; c && *c; c++)
-            if ((unsigned char)*c <= ' ' || *c == 0x7f)
-                *c = '_';
-    }
-    if (!json_object_object_get_ex(hello, "boot_us", &phases) || !json_object_is_type(phases, json_type_object))
-        return;
-    size_t used = 0;
-    struct json_object_iterator at = json_object_iter_begin(phases), end = json_object_iter_end(phases);
-    for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
-        const char *name = json_object_iter_peek_name(&at);
-        if (strspn(name, "abcdefghijklmnopqrstuvwxyz_") != strlen(name) || strlen(name) > 32)
-            continue;
-        int n = snprintf(s->boot_phases + used, sizeof s->boot_phases - used, "boot_%s_us %lld\n", name,
-                         (long long)json_object_get_int64(json_object_iter_peek_value(&at)));
-        if (n < 0 || (size_t)n >= sizeof s->boot_phases - used)
-            break;
-        used += (size_t)n;
-    }
-    s->boot_phases[used] = '\0';
-}
-
-static void agent_hello(void *data, struct json_object *hello, struct json_object *config)
-{
-    struct supervisor *s = data;
-    note_boot_phases(s, hello);
-    json_object_object_add(config, "hostname", json_object_new_string(s->session.name));
-}
-
-static void agent_ready(void *data, struct json_object *ready)
-{
-    struct supervisor *s = data;
-    struct json_object *notices;
-    if (s->state != STATE_STARTING)
-        return;
-    s->notices = ready && json_object_object_get_ex(ready, "notices", &notices) && json_object_get_boolean(notices);
-    if (s->notices)
-        pump_set_timeouts(front_pump(s->front), CACHED_WITH_NOTICES_MS, CACHED_WITH_NOTICES_MS);
-    watch_del(s->waiter_watch);
-    s->waiter_watch = NULL;
-    s->ready_ms = loop_now_ms() - s->started_ms;
-    supervisor_log(s, "ready after %llu ms", (unsigned long long)s->ready_ms);
-    set_state(s, STATE_RUNNING);
-    s->ready(s->ready_data, s->session.id);
-}
-
-static int agent_job_frame(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len)
-{
-    struct supervisor *s = data;
-    return jobs_frame(s->jobs, header, payload, len);
-}
-
-static void notices_taken(void *data)
-{
-    struct supervisor *s = data;
-    timer_cancel(s->notices_timer);
-    s->notices_timer = NULL;
-    agent_link_pause(s->link, false);
-}
-
-static void notices_missing(void *data)
-{
-    struct supervisor *s = data;
-    s->notices_timer = NULL;
-    supervisor_log(s, "the guest promised cache notices that did not come");
-    front_await_notices(s->front, 0, notices_taken, s);
-}
-
-/* What a job did to files before it printed or ended is to be seen by whoever learns of that. */
-static void agent_notices(void *data, uint64_t count)
-{
-    struct supervisor *s = data;
-    timer_cancel(s->notices_timer);
-    s->notices_timer = loop_timer(s->loop, NOTICES_LIMIT_MS, notices_missing, s);
-    agent_link_pause(s->link, true);
-    front_await_notices(s->front, count, notices_taken, s);
-}
-
-static void agent_log_line(void *data, const char *line)
-{
-    supervisor_log(data, "guest: %s", line);
-}
-
-static void agent_goodbye(void *data)
-{
-    struct supervisor *s = data;
-    s->goodbye = true;
-    supervisor_log(s, "the guest is powering off");
+    struct supervisor *s = m->s;
+    if (m == s->next)
+        checkpoint_restore_failed(s, reason);
+    else if (!supervisor_start_again(s, reason))
+        machine_ended(s, reason);
 }
 
 static void still_gone(void *data)
 {
     struct supervisor *s = data;
     s->gone_timer = NULL;
+    if (supervisor_start_again(s, s->why_gone))
+        return;
     if (s->state == STATE_STARTING || s->state == STATE_RUNNING)
         supervisor_stop(s, false, s->why_gone);
 }
@@ -343,9 +276,13 @@ static void channel_gone(struct supervisor *s, const char *why)
     s->gone_timer = loop_timer(s->loop, EXIT_REASON_MS, still_gone, s);
 }
 
-static void agent_closed(void *data, const char *why)
+void supervisor_channel_gone(struct machine *m, const char *why)
 {
-    struct supervisor *s = data;
+    struct supervisor *s = m->s;
+    if (m == s->next) {
+        checkpoint_restore_failed(s, why);
+        return;
+    }
     jobs_set_link(s->jobs, NULL, why);
     channel_gone(s, why);
 }
@@ -445,109 +382,6 @@ static int watch_waiter(struct supervisor *s)
     return s->waiter_watch ? 0 : -errno;
 }
 
-static int socket_pair(int ends[2])
-{
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
-}
-
-static struct watch *watch_stream(struct supervisor *s, int fd, loop_fd_fn *fn)
-{
-    int flags = fcntl(fd, F_GETFL);
-    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    return loop_watch(s->loop, fd, EPOLLIN, fn, s);
-}
-
-struct machine_ends {
-    int ctl[2], root[2], console[2];
-};
-
-static int make_ends(struct supervisor *s, struct machine_ends *e)
-{
-    int rc = socket_pair(e->ctl);
-    rc = rc ? rc : socket_pair(e->root);
-    rc = rc ? rc : socket_pair(e->console);
-    rc = rc ? rc : pipe2(s->vmm_log_fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
-    if (rc)
-        return rc;
-    s->console_fd = e->console[0];
-    s->console_watch = watch_stream(s, s->console_fd, read_console);
-    s->vmm_log_watch = loop_watch(s->loop, s->vmm_log_fd[0], EPOLLIN, read_vmm_log, s);
-    return s->console_watch && s->vmm_log_watch ? 0 : -errno;
-}
-
-static enum vmm_root_mode root_mode(const struct mount_options *o)
-{
-    if (!o->root_mode)
-        return o->root_disk ? VMM_ROOT_PERSISTENT : VMM_ROOT_COW;
-    if (strcmp(o->root_mode, "cow") == 0)
-        return VMM_ROOT_COW;
-    return strcmp(o->root_mode, "memory") == 0 ? VMM_ROOT_MEMORY : VMM_ROOT_READONLY;
-}
-
-static struct vmm_config machine_config(const struct supervisor *s, const char *overlay, const struct machine_ends *e)
-{
-    const struct mount_options *o = s->start->options;
-    const struct image *image = s->start->image;
-    return (struct vmm_config){
-        .binary = o->qemu,
-        .machine = o->machine,
-        .accel = o->accel,
-        .cpu = o->cpu,
-        .cpus = o->cpus,
-        .memory = o->memory ? o->memory : image->default_memory,
-        .append = o->append,
-        .arch = image->arch,
-        .kernel = image->kernel,
-        .initrd = image->initramfs,
-        .kernel_append = image->kernel_append,
-        .root_disk = o->root_disk ? o->root_disk : image->rootfs,
-        .root_mode = root_mode(o),
-        .overlay = overlay,
-        .ports = {{PORT_CTL, e->ctl[1]}, {PORT_ROOT, e->root[1]}},
-        .port_count = 2,
-        .console_fd = e->console[1],
-        .log_fd = s->vmm_log_fd[1],
-    };
-}
-
-/* Before anything is made: is all there that it takes, and can all that was asked for be had? */
-static int check_machine(const struct supervisor *s, struct err *err)
-{
-    const struct machine_ends none = {{-1, -1}, {-1, -1}, {-1, -1}};
-    struct vmm_config config = machine_config(s, s->work_dir, &none);
-    return s->backend->check(&config, err) < 0 ? err_wrap(err, "mount") : 0;
-}
-
-static int start_machine(struct supervisor *s, struct err *err)
-{
-    static const struct vmm_events vm_events = {.exited = vm_exited, .crashed = vm_crashed};
-    static const struct agent_link_ops link_ops = {.hello = agent_hello,
-                                                   .ready = agent_ready,
-                                                   .notices = agent_notices,
-                                                   .job_frame = agent_job_frame,
-                                                   .log_line = agent_log_line,
-                                                   .goodbye = agent_goodbye,
-                                                   .closed = agent_closed};
-    struct machine_ends e;
-    char overlay[4096];
-    snprintf(overlay, sizeof overlay, "%s/root.qcow2", s->work_dir);
-    int rc = make_ends(s, &e);
-    if (rc < 0)
-        return err_errno(err, -rc, "mount: channels to the machine");
-    struct vmm_config config = machine_config(s, overlay, &e);
-    rc = s->backend->start(s->loop, &config, &vm_events, s, &s->vm, err);
-    if (rc < 0)
-        return rc;
-    s->session.vm_pid = s->backend->pid(s->vm);
-    session_publish(&s->session, NULL);
-    s->link = agent_link_new(s->loop, e.ctl[0], &link_ops, s);
-    if (!s->link)
-        return err_errno(err, errno, "mount: control channel");
-    jobs_set_link(s->jobs, s->link, NULL);
-    rc = pump_connect(front_pump(s->front), e.root[0]);
-    return rc < 0 ? err_errno(err, -rc, "mount: file channel") : 0;
-}
-
 static int make_tree(struct supervisor *s, struct err *err)
 {
     static const struct jobs_events events = {.event = job_event};
@@ -606,7 +440,7 @@ static int bring_up(struct supervisor *s, struct err *err)
     if (rc < 0)
         return err_errno(err, -rc, "mount: signals");
     rc = make_tree(s, err);
-    rc = rc ? rc : check_machine(s, err);
+    rc = rc ? rc : machine_check(s, err);
     rc = rc ? rc : make_session(s, err);
     rc = rc ? rc : make_mount(s, err);
     if (rc == 0) {
@@ -616,7 +450,7 @@ static int bring_up(struct supervisor *s, struct err *err)
     if (rc == 0) {
         supervisor_log(s, "sandbox %s: image %s on %s", s->session.id, s->session.image, s->session.mountpoint);
         set_state(s, STATE_STARTING);
-        rc = start_machine(s, err);
+        rc = supervisor_start_machine(s, err);
     }
     return rc;
 }
@@ -627,10 +461,10 @@ static void take_down(struct supervisor *s)
     timer_cancel(s->linger_timer);
     timer_cancel(s->gone_timer);
     timer_cancel(s->notices_timer);
-    agent_link_free(s->link);
-    s->link = NULL;
-    if (s->vm)
-        s->backend->free_vm(s->vm);
+    timer_cancel(s->start_timer);
+    machine_free(s->next);
+    machine_free(s->machine);
+    s->next = s->machine = NULL;
     if (s->front)
         front_close(s->front);
     control_close_handles(s->control);
@@ -642,8 +476,6 @@ static void take_down(struct supervisor *s)
     front_free(s->front);
     control_free(s->control);
     mountpoint_clear_dead(s->session.device); /* where it has been moved or bound to */
-    watch_del(s->console_watch);
-    watch_del(s->vmm_log_watch);
     watch_del(s->signal_watch);
     watch_del(s->mounts_watch);
     watch_del(s->waiter_watch);
@@ -654,21 +486,36 @@ static void take_down(struct supervisor *s)
     else
         session_close(&s->session);
     keeper_dismiss(s->keeper);
+    job_records_free(&s->records);
     free(s->guest_kernel);
+    free(s->template_key);
+}
+
+/* As systemd's machine-id(5) has it: 128 bits of chance, a random UUID's among them. */
+static int make_machine_id(char text[static MACHINE_ID_DIGITS + 1], struct err *err)
+{
+    uint8_t bytes[MACHINE_ID_DIGITS / 2];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return err_errno(err, errno, "mount: random numbers");
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
 }
 
 int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *ready, void *data, struct err *err)
 {
     struct supervisor s = {.start = start, .ready = ready, .ready_data = data, .started_ms = loop_now_ms(),
-                           .session.lock_fd = -1, .signal_fd = -1, .mounts_fd = -1, .console_fd = -1,
-                           .vmm_log_fd = {-1, -1}};
+                           .session.lock_fd = -1, .signal_fd = -1, .mounts_fd = -1};
     struct store_work work = {.lock = -1};
     s.backend = vmm_backend_find(start->options->vmm, err);
     s.loop = loop_new();
-    char *store = s.backend && s.loop ? store_open(err) : NULL;
-    if (store)
-        store_clean(store);
-    int rc = store ? store_work_begin(store, "run", &work, err) : -(err->code ? err->code : ENOMEM);
+    s.store = s.backend && s.loop ? store_open(err) : NULL;
+    if (s.store)
+        store_clean(s.store);
+    int rc = s.store ? store_work_begin(s.store, "run", &work, err) : -(err->code ? err->code : ENOMEM);
+    rc = rc ? rc : make_machine_id(s.machine_id, err);
     if (rc == 0) {
         s.work_dir = work.path;
         rc = bring_up(&s, err);
@@ -679,9 +526,9 @@ int supervisor_run(const struct supervisor_start *start, supervisor_ready_fn *re
         if (rc == 0 && !s.orderly)
             rc = supervisor_failure(&s, err);
         take_down(&s);
-        store_work_end(&work);
     }
+    store_work_end(&work);
     loop_free(s.loop);
-    free(store);
+    free(s.store);
     return rc;
 }

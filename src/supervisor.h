@@ -9,6 +9,7 @@
 #ifndef GONDOLIN_SRC_SUPERVISOR_H
 #define GONDOLIN_SRC_SUPERVISOR_H
 
+#include "images/checkpoint.h"
 #include "images/image.h"
 #include "src/err.h"
 #include "src/mount_options.h"
@@ -18,6 +19,7 @@ struct supervisor_start {
     const char *mountpoint; /* resolved, absolute */
     bool made_mountpoint;   /* to be removed at the end */
     struct image *image;    /* borrowed */
+    struct checkpoint *from; /* NULL: none; borrowed, and moved out of when it has been used */
     int waiter_fd;          /* the writing end of a pipe; that nobody reads it any more ends a sandbox that boots. -1: none */
 };
 

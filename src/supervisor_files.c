@@ -25,6 +25,8 @@ static void render_readme(void *object, FILE *out)
           "                         cat jobs/web/wait          (blocks until it ends)\n"
           "                         echo kill > jobs/web/ctl; rmdir jobs/web\n"
           "  jobs/clone         open it read-write: a job that lives as long as the descriptor\n"
+          "  checkpoints/       mkdir checkpoints/NAME keeps the machine as it is, programs and all;\n"
+          "                     echo 'restore NAME' > ctl goes back to it; rmdir forgets it\n"
           "  ctl                commands for the whole machine; `cat ctl` lists them\n"
           "  status             state and facts, one `key value` per line\n"
           "  error              why the last thing failed, in one sentence\n"
@@ -60,18 +62,30 @@ static void render_files_status(const struct supervisor *s, FILE *out)
             (unsigned long long)c.requests, c.waiting, c.sent, (unsigned long long)c.interrupted);
 }
 
+/* What the machine began with, and what its disk lies on. */
+static void render_origin(const struct supervisor *s, FILE *out)
+{
+    const struct machine *m = s->machine;
+    if (!m)
+        return;
+    fprintf(out, "start %s\ncheckpoint %s\nrestores %u\n",
+            !m->loaded ? "cold" : s->start->from || s->restores ? "checkpoint" : "warm",
+            s->session.checkpoint ? s->session.checkpoint : "-", s->restores);
+}
+
 static void render_status(void *object, FILE *out)
 {
     const struct supervisor *s = object;
     const struct session *session = &s->session;
     fprintf(out, "state %s\nid %s\nname %s\nmountpoint %s\nimage %s\nbuild_id %s\n", supervisor_state_name(s->state),
             session->id, session->name, session->mountpoint, session->image, session->build_id);
-    if (s->vm)
-        fputs(s->backend->describe(s->vm), out);
+    if (s->machine && s->machine->vm)
+        fputs(s->backend->describe(s->machine->vm), out);
     if (s->guest_kernel)
         fprintf(out, "guest_kernel %s\n", s->guest_kernel);
     fprintf(out, "vm_pid %d\nsupervisor_pid %d\n", (int)session->vm_pid, (int)getpid());
     fprintf(out, "uptime_ms %llu\n", (unsigned long long)(loop_now_ms() - s->started_ms));
+    render_origin(s, out);
     if (s->ready_ms)
         fprintf(out, "ready_ms %llu\n", (unsigned long long)s->ready_ms);
     fputs(s->boot_phases, out);
@@ -119,11 +133,12 @@ static void console_write(struct control_handle *handle, const char *data, size_
 {
     (void)offset;
     struct supervisor *s = control_handle_object(handle);
-    ssize_t n = s->vm ? write(s->console_fd, data, len) : -1;
+    bool runs = s->machine && s->machine->vm;
+    ssize_t n = runs ? machine_write_console(s->machine, data, len) : -1;
     if (n >= 0)
         control_reply_written(request, (size_t)n);
     else
-        control_reply_error(request, s->vm ? EAGAIN : ENOTCONN, "console: the guest takes no input now");
+        control_reply_error(request, runs ? EAGAIN : ENOTCONN, "console: the guest takes no input now");
 }
 
 static const struct control_ops console_ops = {.open = followed_open,
@@ -177,14 +192,15 @@ static void ask_machine(struct supervisor *s, const char *verb, void (*operation
                         struct control_request *request, size_t len)
 {
     struct machine_request *m = malloc(sizeof *m);
-    if (!s->vm || !(s->backend->capabilities & VMM_CAN_PAUSE) || !m) {
-        control_reply_error(request, !m ? ENOMEM : s->vm ? EOPNOTSUPP : ENOTCONN, "%s: %s", verb,
-                            s->vm ? "this backend cannot" : "the machine is not there");
+    struct vmm *vm = s->machine ? s->machine->vm : NULL;
+    if (!vm || !(s->backend->capabilities & VMM_CAN_PAUSE) || !m) {
+        control_reply_error(request, !m ? ENOMEM : vm ? EOPNOTSUPP : ENOTCONN, "%s: %s", verb,
+                            vm ? "this backend cannot" : "the machine is not there");
         free(m);
         return;
     }
     *m = (struct machine_request){.request = request, .len = len, .verb = verb};
-    operation(s->vm, machine_done, m);
+    operation(vm, machine_done, m);
 }
 
 static void verb_pause(void *object, char **words, size_t count, struct control_request *request, size_t len)
@@ -201,11 +217,34 @@ static void verb_resume(void *object, char **words, size_t count, struct control
     ask_machine(s, "resume", s->backend->resume, request, len);
 }
 
+/* "disk" for the disk only. */
+static int check_checkpoint(void *object, char **words, size_t count, struct err *err)
+{
+    (void)object;
+    if (count > 2 && strcmp(words[2], "disk") != 0)
+        return -err_set(err, EINVAL, "ctl: %s: %.60s: only \"disk\" can follow the name", words[0], words[2]);
+    return checkpoint_check_name(words[1], err) < 0 ? err->code : 0;
+}
+
+static void verb_checkpoint(void *object, char **words, size_t count, struct control_request *request, size_t len)
+{
+    checkpoint_take(object, words[1], count > 2, request, len);
+}
+
+static void verb_restore(void *object, char **words, size_t count, struct control_request *request, size_t len)
+{
+    checkpoint_restore(object, words[1], count > 2, request, len);
+}
+
 static const struct ctl_verb verbs[] = {
     {.name = "umount", .arguments = "", .summary = "end the sandbox in order and unmount it", .run = verb_umount},
     {.name = "kill", .arguments = "", .summary = "end the machine at once and unmount", .run = verb_kill},
     {.name = "pause", .arguments = "", .summary = "stop the machine's clock and processors", .run_later = verb_pause},
     {.name = "resume", .arguments = "", .summary = "let it go on", .run_later = verb_resume},
+    {.name = "checkpoint", .min = 1, .max = 2, .arguments = "NAME [disk]", .summary = "keep the machine as it is now, or its disk",
+     .check = check_checkpoint, .run_later = verb_checkpoint},
+    {.name = "restore", .min = 1, .max = 2, .arguments = "NAME [disk]", .summary = "go back to a checkpoint, or boot its disk",
+     .check = check_checkpoint, .run_later = verb_restore},
     {.name = NULL},
 };
 
@@ -247,5 +286,6 @@ int supervisor_files_add(struct supervisor *s)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (!control_add(root, files[i].name, S_IFREG | files[i].mode, files[i].ops, s))
             return -errno;
-    return control_add_foreign(root, "root", root_id, s);
+    int rc = checkpoints_dir_add(s);
+    return rc ? rc : control_add_foreign(root, "root", root_id, s);
 }

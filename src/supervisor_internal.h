@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one struct of the supervisor process, shared by src/supervisor*.c. */
+/* The one struct of the supervisor process, shared by src/supervisor*.c, src/machine*.c and src/checkpoint*.c. */
 #ifndef GONDOLIN_SRC_SUPERVISOR_INTERNAL_H
 #define GONDOLIN_SRC_SUPERVISOR_INTERNAL_H
 
@@ -8,14 +8,28 @@
 #include "src/agent_link.h"
 #include "src/follow.h"
 #include "src/job.h"
+#include "src/job_record.h"
 #include "src/loop.h"
+#include "src/machine.h"
 #include "src/session.h"
 #include "src/supervisor.h"
 #include "vmm/vmm.h"
 
 enum supervisor_state { STATE_NEW, STATE_STARTING, STATE_RUNNING, STATE_STOPPING, STATE_EXITED, STATE_FAILED, STATES };
 
+enum { MACHINE_ID_DIGITS = 32 };
+
 struct keeper;
+struct taking;
+struct restoring;
+
+/* A checkpoint being taken or restored: one at a time, the others wait. */
+struct operation {
+    struct operation *next;
+    struct supervisor *s;
+    /* Calls operation_done, now or later, and only then is the next one begun. */
+    void (*begin)(struct operation *operation);
+};
 
 struct supervisor {
     const struct supervisor_start *start;
@@ -27,28 +41,39 @@ struct supervisor {
 
     struct session session;
     struct keeper *keeper;
-    char *work_dir; /* in the store: overlay and spools */
+    char *store;
+    char *work_dir; /* in the store: overlays, spools, checkpoints being made */
+    char machine_id[MACHINE_ID_DIGITS + 1];
 
     struct control *control;
+    struct control_node *checkpoints_dir;
     struct front *front;
     struct jobs *jobs;
     struct follow *console, *log, *events;
 
     const struct vmm_backend *backend;
-    struct vmm *vm;
-    struct agent_link *link;
-    int console_fd;    /* our end */
-    int vmm_log_fd[2]; /* both ends: the monitor's backend writes what its program says, and its own remarks */
-    struct watch *console_watch, *vmm_log_watch, *signal_watch, *mounts_watch, *waiter_watch;
+    struct machine *machine; /* NULL before it starts */
+    struct machine *next;    /* is to take its place */
+    unsigned overlays;       /* made so far */
+    char *template_key;      /* of the template that this sandbox could have started from; NULL: of none */
+    bool make_template;
+    struct job_records records; /* of the checkpoint that the sandbox starts from, until it is ready */
+    struct operation *operations; /* the first is under way */
+    struct taking *taking;        /* the one under way, or NULL */
+    struct restoring *restoring;
+    unsigned restores;
+
+    struct watch *signal_watch, *mounts_watch, *waiter_watch;
     int mounts_fd;
     int signal_fd;
-    struct timer *linger_timer, *stop_timer, *gone_timer, *notices_timer;
+    struct timer *linger_timer, *stop_timer, *gone_timer, *notices_timer, *start_timer;
     char *guest_kernel;
     char boot_phases[1024]; /* "boot_NAME_us N\n" lines */
 
     bool notices;        /* the guest tells of files its own processes change */
     bool orderly;        /* the end was asked for */
     bool goodbye;        /* the guest has told that it is going to end */
+    bool quit_wanted;    /* as soon as no operation is under way */
     char why_ended[512]; /* the first reason given */
     char why_gone[128];  /* what a channel said when it broke */
 };
@@ -69,5 +94,40 @@ int supervisor_failure(const struct supervisor *s, struct err *err);
 
 /* Begins the end. `orderly`: the guest is asked first. Later calls only shorten it. */
 void supervisor_stop(struct supervisor *s, bool orderly, const char *why);
+
+/* What becomes of a machine. `notices`: the guest tells of what its processes change. */
+void supervisor_machine_ready(struct machine *machine, bool notices);
+void supervisor_machine_ended(struct machine *machine, const char *reason);
+void supervisor_channel_gone(struct machine *machine, const char *why);
+/* Puts the current machine into the session registry. */
+void supervisor_publish_machine(struct supervisor *s);
+void supervisor_set_notices(struct supervisor *s, bool notices);
+/* The sandbox can be used. Once. */
+void supervisor_announce(struct supervisor *s);
+
+/* supervisor_start.c: the first machine, from a checkpoint, a template, or cold. 0, or -errno with *err. */
+int supervisor_start_machine(struct supervisor *s, struct err *err);
+/* A machine that did not become ready: true when another one has been started in its place. */
+bool supervisor_start_again(struct supervisor *s, const char *why);
+
+/* operation.c */
+void operation_add(struct supervisor *s, struct operation *operation);
+void operation_done(struct supervisor *s, const struct operation *operation);
+
+/* checkpoint_take.c. For a request to make NAME that is parked: `len` bytes written to ctl, or 0 for a mkdir. */
+void checkpoint_take(struct supervisor *s, const char *name, bool disk_only, struct control_request *request, size_t len);
+/* Keeps the state of the machine as a template; supervisor_announce is called as soon as the guest goes on. */
+void checkpoint_take_template(struct supervisor *s);
+void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices);
+void checkpoint_guest_frozen(struct supervisor *s, int code);
+
+/* checkpoint_restore.c. `boot`: only the disk is used. */
+void checkpoint_restore(struct supervisor *s, const char *name, bool boot, struct control_request *request, size_t len);
+void checkpoint_restore_ready(struct supervisor *s, bool notices);
+void checkpoint_restore_failed(struct supervisor *s, const char *why);
+
+/* checkpoints_dir.c: the directory checkpoints/. 0 or -errno. */
+int checkpoints_dir_add(struct supervisor *s);
+void checkpoints_dir_refresh(void *object);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "images/image.h"
 #include "src/cleanup.h"
+#include "src/mount_from.h"
 #include "src/mount_options.h"
 #include "src/mountpoint.h"
 #include "src/options.h"
@@ -303,7 +304,9 @@ int verb_mount(int argc, char **argv)
     struct image image = {0};
     struct place place = {.fd = -1};
     struct absolute absolute;
-    if (make_files_absolute(&options, &absolute, &err) < 0 || open_image(options.image, &image, &err) < 0)
+    struct mount_from from;
+    if (make_files_absolute(&options, &absolute, &err) < 0 || mount_from_open(&options, &from, &err) < 0 ||
+        open_image(options.image, &image, &err) < 0)
         return verb_failed("mount", &err);
     sigset_t signals;
     block_signals(&signals);
@@ -311,11 +314,13 @@ int verb_mount(int argc, char **argv)
         code = verb_failed("mount", &err);
     } else {
         struct supervisor_start start = {.options = &options, .mountpoint = place.path, .made_mountpoint = place.made,
-                                         .image = &image, .waiter_fd = -1};
+                                         .image = &image, .from = options.from ? &from.checkpoint : NULL,
+                                         .waiter_fd = -1};
         code = foreground ? run_in_foreground(&start) : run_in_background(&start);
         place.made = place.made && code != 0;
     }
     give_up_place(&place);
     image_close(&image);
+    mount_from_close(&from);
     return code;
 }

@@ -265,6 +265,11 @@ static void notices(void *data, uint64_t count)
     (void)data, (void)count;
 }
 
+static void frozen(void *data, int code)
+{
+    (void)data, (void)code;
+}
+
 static int job_frame(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len)
 {
     struct world *w = data;
@@ -330,6 +335,8 @@ static void open_link(struct world *w, bool greet)
     static const struct agent_link_ops ops = {.hello = hello,
                                               .ready = ready,
                                               .notices = notices,
+                                              .quiet = notices,
+                                              .frozen = frozen,
                                               .job_frame = job_frame,
                                               .log_line = log_line,
                                               .goodbye = goodbye,
@@ -344,7 +351,7 @@ static void open_link(struct world *w, bool greet)
     fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     w->guest = ends[1];
     w->jobs = jobs_new(w->control, "/tmp", &events, w);
-    w->link = agent_link_new(w->loop, ends[0], &ops, w);
+    w->link = agent_link_new(w->loop, ends[0], false, &ops, w);
     fuzz_require(w->loop && w->jobs && w->link);
     jobs_set_link(w->jobs, w->link, NULL);
     if (greet) {

@@ -315,6 +315,11 @@ static void notices(void *data, uint64_t count)
     b->notices = count;
 }
 
+static void frozen(void *data, int code)
+{
+    (void)data, (void)code;
+}
+
 static int job_frame(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len)
 {
     struct controlbench *b = data;
@@ -355,6 +360,8 @@ struct controlbench *cb_new_jobs_silent(void)
     static const struct agent_link_ops ops = {.hello = hello,
                                               .ready = ready,
                                               .notices = notices,
+                                              .quiet = notices,
+                                              .frozen = frozen,
                                               .job_frame = job_frame,
                                               .log_line = log_line,
                                               .goodbye = goodbye,
@@ -365,7 +372,7 @@ struct controlbench *cb_new_jobs_silent(void)
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     cr_assert_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
     b->agent = ends[1];
-    b->link = agent_link_new(b->loop, ends[0], &ops, b);
+    b->link = agent_link_new(b->loop, ends[0], false, &ops, b);
     cr_assert(b->jobs && b->link);
     jobs_set_link(b->jobs, b->link, NULL);
     return b;

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes a checkpoint of the running machine:
+ *
+ *   full: the monitor copies most of the memory while the guest runs, then asks for quiet. Quiet is: no file request is
+ *   unanswered (fs/pump), the agent has said all it had to say, and nobody in the guest runs (guest/standstill). The monitor
+ *   stops the machine, saves it, switches its disk, lets it go on; from then on everything goes on.
+ *
+ *   disk: the guest's file systems are frozen for the instant of the switch.
+ *
+ * Then, in a thread: the disks get their names and find each other by them, everything is digested, synced and published
+ * (images/checkpoint.h). What the disk was until the switch stays below the machine's disk in any case; if the checkpoint
+ * fails after that, it becomes a layer of the next one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "images/files.h"
+#include "src/cleanup.h"
+#include "src/proto.h"
+#include "src/supervisor_internal.h"
+#include "vmm/qcow2.h"
+#include "vmm/worker.h"
+
+enum { QUIET_LIMIT_MS = 5000, FREEZE_LIMIT_MS = 10000 };
+
+struct taking {
+    struct operation operation;
+    struct supervisor *s;
+    char *name; /* NULL: a template */
+    bool disk_only, cancelled, freezing, thaw;
+    struct control_request *request; /* NULL: nobody waits (any more) */
+    size_t request_len;              /* 0: a mkdir */
+    struct timer *limit;
+    uint64_t quiet_us, pause_us;
+    char *overlay;
+
+    /* For the thread, which owns this while it works. */
+    struct store_work work;
+    struct checkpoint_manifest manifest;
+    struct job_records records;
+    struct names disks;        /* of the machine, that belong to no checkpoint yet: the newest first */
+    char *template_directory;  /* what they lie on, when that is a template */
+    char *bottom;              /* how the lowest of `disks` names what it lies on; NULL: the template's disk */
+    char *key;
+    struct checkpoint result;
+    struct err err;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static const char *subject(const struct taking *t)
+{
+    return t->name ? t->name : "template";
+}
+
+static void taking_free(struct taking *t)
+{
+    checkpoint_manifest_free(&t->manifest);
+    job_records_free(&t->records);
+    names_free(&t->disks);
+    store_work_end(&t->work);
+    char *strings[] = {t->name, t->overlay, t->template_directory, t->bottom, t->key};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        free(strings[i]);
+    free(t);
+}
+
+/* ---- the answer ---- */
+
+static void tell_event(const struct taking *t, const char *why)
+{
+    struct json_object *event = json_object_new_object();
+    json_object_object_add(event, "name", json_object_new_string(t->name));
+    json_object_object_add(event, "kind", json_object_new_string(t->disk_only ? "disk" : "full"));
+    if (why)
+        json_object_object_add(event, "failed", json_object_new_string(why));
+    else
+        json_object_object_add(event, "pause_us", json_object_new_uint64(t->pause_us));
+    supervisor_event(t->s, "checkpoint", event);
+}
+
+static void answer(struct taking *t)
+{
+    struct control_request *request = t->request;
+    t->request = NULL;
+    if (!request)
+        return;
+    if (t->err.code) {
+        control_reply_error(request, t->err.code, "checkpoint %s: %s", subject(t), t->err.text);
+    } else if (t->request_len) {
+        control_reply_written(request, t->request_len);
+    } else {
+        checkpoints_dir_refresh(t->s);
+        struct control_node *node = control_find(t->s->checkpoints_dir, t->name);
+        if (node)
+            control_reply_made(request, node);
+        else
+            control_reply_error(request, ENOENT, "checkpoint %s: has been removed already", t->name);
+    }
+}
+
+static void finish(struct taking *t)
+{
+    struct supervisor *s = t->s;
+    timer_cancel(t->limit);
+    front_stop_awaiting(s->front, t);
+    if (t->err.code)
+        supervisor_log(s, "checkpoint %s: %s", subject(t), t->err.text);
+    if (t->name)
+        tell_event(t, t->err.code ? t->err.text : NULL);
+    else
+        supervisor_announce(s);
+    answer(t);
+    s->taking = NULL;
+    operation_done(s, &t->operation);
+    taking_free(t);
+}
+
+static void interrupted(struct control_request *request, void *data)
+{
+    struct taking *t = data;
+    t->request = NULL;
+    t->cancelled = true;
+    control_reply_error(request, EINTR, "interrupted");
+}
+
+/* ---- publishing, in a thread ---- */
+
+static int set_backing(const char *path, const char *backing, struct err *err)
+{
+    cleanup_close int fd = open(path, O_RDWR | O_CLOEXEC);
+    return fd < 0 ? err_errno(err, errno, "%s", path) : qcow2_set_backing(fd, backing, err);
+}
+
+static void disk_name(size_t number, char name[static 32])
+{
+    if (number)
+        snprintf(name, 32, CHECKPOINT_LAYER, (unsigned)number);
+    else
+        snprintf(name, 32, "%s", CHECKPOINT_DISK);
+}
+
+/* Gives the directory a link to a disk, as its number `number` from above. */
+static int link_disk(const struct taking *t, const char *from, size_t number, struct err *err)
+{
+    char name[32];
+    disk_name(number, name);
+    cleanup_free char *to = files_format("%s/%s", t->work.path, name);
+    int rc = to ? files_link_or_copy(from, to) : -ENOMEM;
+    return rc < 0 ? err_errno(err, -rc, "%s", from) : 0;
+}
+
+/* A template is a cache: its disks, which are few, come along. */
+static int link_template(const struct taking *t, size_t number, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0; i++) {
+        char name[32];
+        disk_name(i, name);
+        cleanup_free char *from = files_format("%s/%s", t->template_directory, name);
+        if (from && i > 0 && !files_exists(from))
+            break;
+        rc = from ? link_disk(t, from, number + i, err) : err_errno(err, ENOMEM, "disks");
+    }
+    return rc;
+}
+
+static int link_disks(const struct taking *t, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < t->disks.count; i++) {
+        char below[32];
+        disk_name(i + 1, below);
+        bool lowest = i + 1 == t->disks.count;
+        rc = set_backing(t->disks.list[i], lowest && t->bottom ? t->bottom : below, err);
+        if (rc == 0)
+            rc = link_disk(t, t->disks.list[i], i, err);
+    }
+    return rc == 0 && t->template_directory ? link_template(t, t->disks.count, err) : rc;
+}
+
+static int write_output(const struct taking *t, struct err *err)
+{
+    if (!t->records.output_len)
+        return 0;
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_OUTPUT, t->work.path);
+    cleanup_close int fd = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    int rc = fd < 0 ? -errno : files_write(fd, t->records.output, t->records.output_len);
+    return rc < 0 ? err_errno(err, -rc, "write the output of jobs") : 0;
+}
+
+static void publish(void *data)
+{
+    struct taking *t = data;
+    const char *store = t->s->store; /* never changes */
+    int rc = link_disks(t, &t->err);
+    rc = rc ? rc : write_output(t, &t->err);
+    if (rc == 0 && t->name)
+        rc = checkpoint_publish(store, &t->work, t->name, &t->manifest, &t->result, &t->err);
+    else if (rc == 0)
+        rc = template_publish(store, &t->work, t->key, &t->manifest, &t->result, &t->err);
+    if (rc == 0)
+        t->err.code = 0; /* what was tried on the way and did not matter */
+}
+
+/* ---- and back in the loop ---- */
+
+/* Another sandbox may have made the same template at the same time; its disk is not ours. */
+static bool is_our_disk(const struct taking *t)
+{
+    struct stat ours, published;
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_DISK, t->result.directory);
+    return path && stat(path, &published) == 0 && stat(t->disks.list[0], &ours) == 0 &&
+           ours.st_dev == published.st_dev && ours.st_ino == published.st_ino;
+}
+
+/* What the machine writes now lies on the checkpoint. */
+static void adopt(struct taking *t)
+{
+    struct machine *m = t->s->machine;
+    if (!t->name && !is_our_disk(t)) {
+        checkpoint_close(&t->result);
+        return;
+    }
+    for (size_t i = 0; i < m->disks.frozen.count; i++)
+        unlink(m->disks.frozen.list[i]);
+    names_free(&m->disks.frozen);
+    if (m->disks.base.directory)
+        checkpoint_close(&m->disks.base);
+    m->disks.base = t->result;
+    m->disks.base_is_template = !t->name;
+    supervisor_publish_machine(t->s);
+}
+
+static void published(void *data)
+{
+    struct taking *t = data;
+    if (!t->err.code)
+        adopt(t);
+    finish(t);
+}
+
+static int add_disks(struct taking *t)
+{
+    const struct supervisor *s = t->s;
+    const struct disks *disks = &s->machine->disks;
+    const struct image *image = s->start->image;
+    for (size_t i = disks->frozen.count; i > 0; i--)
+        names_add(&t->disks, disks->frozen.list[i - 1]);
+    if (disks->base.directory && disks->base_is_template)
+        t->template_directory = strdup(disks->base.directory);
+    else if (disks->base.directory)
+        t->bottom = files_format("../%s/" CHECKPOINT_DISK, disks->base.name);
+    else if (s->start->options->root_disk)
+        t->bottom = realpath(s->start->options->root_disk, NULL);
+    else if (t->manifest.image)
+        t->bottom = strdup(image->rootfs);
+    else
+        t->bottom = files_format("../../images/%s/" IMAGE_ROOTFS, image->build_id);
+    return t->disks.failed || (!t->bottom && !t->template_directory) ? -ENOMEM : 0;
+}
+
+static bool is_in_store(const struct supervisor *s)
+{
+    struct stat ours, theirs;
+    cleanup_free char *path = files_format("%s/images/%s", s->store, s->start->image->build_id);
+    return path && stat(path, &ours) == 0 && stat(s->start->image->directory, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static char *now_utc(void)
+{
+    char text[32];
+    struct tm utc;
+    time_t now = time(NULL);
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return strdup(text);
+}
+
+/* A sandbox from a checkpoint of another disk than the image's inherits that. */
+static const char *foreign_root_disk(const struct supervisor *s)
+{
+    const struct disks *disks = &s->machine->disks;
+    return disks->base.directory ? disks->base.manifest.root_disk : s->start->options->root_disk;
+}
+
+static int fill_manifest(struct taking *t, struct err *err)
+{
+    struct supervisor *s = t->s;
+    const struct mount_options *o = s->start->options;
+    const struct image *image = s->start->image;
+    const struct disks *disks = &s->machine->disks;
+    t->manifest = (struct checkpoint_manifest){
+        .kind = t->disk_only ? CHECKPOINT_DISK_ONLY : CHECKPOINT_FULL,
+        .created = now_utc(),
+        .sandbox = strdup(s->session.name),
+        .image = is_in_store(s) ? NULL : strdup(image->directory),
+        .root_disk = copy(foreign_root_disk(s)),
+        .parent = disks->base.directory && !disks->base_is_template ? strdup(disks->base.name) : NULL,
+        .vmm = copy(o->vmm), .machine = copy(o->machine), .accel = copy(o->accel), .cpu = copy(o->cpu),
+        .append = copy(o->append), .memory = o->memory ? o->memory : image->default_memory, .cpus = o->cpus,
+        .agent_protocol = CTL_VERSION, .pause_us = t->pause_us,
+    };
+    snprintf(t->manifest.build_id, sizeof t->manifest.build_id, "%s", image->build_id);
+    if (!t->disk_only)
+        t->manifest.shape = machine_shape(s, err);
+    if (!t->disk_only && !t->manifest.shape)
+        return -err->code;
+    return t->manifest.created && t->manifest.sandbox ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+static void start_publishing(struct taking *t, const struct vmm_save_report *report)
+{
+    static const struct worker_ops ops = {.work = publish, .done = published};
+    if (t->cancelled) {
+        err_set(&t->err, ECANCELED, "given up");
+    } else if (fill_manifest(t, &t->err) == 0) {
+        t->manifest.total_us = report->total_us;
+        t->manifest.method = t->disk_only ? NULL : strdup(report->method);
+        t->manifest.jobs = json_object_get(t->records.jobs);
+        if (add_disks(t) < 0)
+            err_set(&t->err, ENOMEM, "out of memory");
+    }
+    if (!t->err.code && !worker_start(t->s->loop, &ops, t))
+        err_errno(&t->err, errno, "thread");
+    if (t->err.code)
+        finish(t);
+}
+
+static void thaw(struct taking *t)
+{
+    struct json_object *request = json_object_new_object();
+    json_object_object_add(request, "frozen", json_object_new_boolean(false));
+    t->thaw = false;
+    if (t->s->machine && t->s->machine->link)
+        agent_link_send_json(t->s->machine->link, CTL_FREEZE, 0, request);
+    else
+        json_object_put(request);
+}
+
+/* The disk may have been switched although the rest failed. */
+static void take_over_disks(struct taking *t, const struct vmm_save_report *report)
+{
+    struct disks *disks = &t->s->machine->disks;
+    names_add(&disks->frozen, report->disk);
+    free(report->disk);
+    free(disks->active);
+    disks->active = t->overlay;
+    t->overlay = NULL;
+}
+
+static void saved(void *data, int code, const char *sentence, const struct vmm_save_report *report)
+{
+    struct taking *t = data;
+    timer_cancel(t->limit);
+    t->limit = NULL;
+    if (t->thaw)
+        thaw(t);
+    if (report)
+        take_over_disks(t, report);
+    if (code) {
+        err_set(&t->err, code, "%s", sentence);
+        finish(t);
+        return;
+    }
+    if (t->disk_only)
+        t->pause_us = report->pause_us;
+    start_publishing(t, report);
+}
+
+/* ---- quiet ---- */
+
+static void give_up_quiet(struct taking *t, int code, const char *sentence)
+{
+    timer_cancel(t->limit);
+    t->limit = NULL;
+    t->s->backend->proceed(t->s->machine->vm, code, sentence);
+}
+
+static void not_quiet(void *data)
+{
+    struct taking *t = data;
+    t->limit = NULL;
+    give_up_quiet(t, ETIMEDOUT, "a file operation or the agent takes too long; try again when less is going on");
+}
+
+static void all_quiet(void *data)
+{
+    struct taking *t = data;
+    t->quiet_us = now_us();
+    if (jobs_record(t->s->jobs, &t->records) < 0)
+        give_up_quiet(t, ENOMEM, "out of memory");
+    else
+        give_up_quiet(t, t->cancelled ? ECANCELED : 0, "given up");
+}
+
+void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices)
+{
+    if (s->taking)
+        front_await_notices(s->front, notices, all_quiet, s->taking);
+}
+
+static void files_quiet(void *data)
+{
+    struct taking *t = data;
+    agent_link_quiesce(t->s->machine->link);
+}
+
+static void stopping(void *data)
+{
+    struct taking *t = data;
+    t->limit = loop_timer(t->s->loop, QUIET_LIMIT_MS, not_quiet, t);
+    pump_quiesce(front_pump(t->s->front), files_quiet, t);
+}
+
+static void went_on(void *data)
+{
+    struct taking *t = data;
+    struct machine *m = t->s->machine;
+    timer_cancel(t->limit);
+    t->limit = NULL;
+    t->pause_us = t->quiet_us ? now_us() - t->quiet_us : 0;
+    if (m->link)
+        agent_link_go_on(m->link);
+    pump_go_on(front_pump(t->s->front));
+    if (!t->name)
+        supervisor_announce(t->s);
+}
+
+/* ---- the beginning ---- */
+
+static void save(struct taking *t)
+{
+    struct machine *m = t->s->machine;
+    cleanup_free char *ram = files_format("%s/" CHECKPOINT_RAM, t->work.path);
+    cleanup_free char *state = files_format("%s/" CHECKPOINT_STATE, t->work.path);
+    t->overlay = machine_new_overlay(t->s);
+    const struct vmm_save save = {.ram = t->disk_only ? NULL : ram, .state = t->disk_only ? NULL : state,
+                                  .overlay = t->overlay, .backing = CHECKPOINT_DISK, /* replaced when it has its place */
+                                  .stopping = stopping, .went_on = went_on};
+    if (ram && state && t->overlay)
+        m->backend->save(m->vm, &save, t->disk_only, saved, t);
+    else
+        saved(t, ENOMEM, "out of memory", NULL);
+}
+
+static void not_frozen(void *data)
+{
+    struct taking *t = data;
+    t->limit = NULL;
+    t->freezing = false;
+    thaw(t);
+    err_set(&t->err, ETIMEDOUT, "the guest does not freeze its file systems");
+    finish(t);
+}
+
+void checkpoint_guest_frozen(struct supervisor *s, int code)
+{
+    struct taking *t = s->taking;
+    if (!t || !t->freezing)
+        return; /* what was thawed */
+    t->freezing = false;
+    timer_cancel(t->limit);
+    t->limit = NULL;
+    t->thaw = code == 0;
+    if (code) {
+        err_errno(&t->err, code, "freeze the file systems of the guest");
+        finish(t);
+    } else {
+        save(t);
+    }
+}
+
+static void freeze(struct taking *t)
+{
+    struct json_object *request = json_object_new_object();
+    json_object_object_add(request, "frozen", json_object_new_boolean(true));
+    t->freezing = true;
+    t->limit = loop_timer(t->s->loop, FREEZE_LIMIT_MS, not_frozen, t);
+    agent_link_send_json(t->s->machine->link, CTL_FREEZE, 0, request);
+}
+
+static int check_savable(const struct taking *t, struct err *err)
+{
+    const struct supervisor *s = t->s;
+    const struct machine *m = s->machine;
+    if (t->cancelled)
+        return err_set(err, ECANCELED, "given up");
+    if (!m || !m->vm || !agent_link_ready(m->link) || s->state == STATE_STOPPING)
+        return err_set(err, m && m->vm ? EAGAIN : ENOTCONN, "the sandbox is %s", supervisor_state_name(s->state));
+    if (!(s->backend->capabilities & VMM_CAN_SAVE))
+        return err_set(err, EOPNOTSUPP, "the %s backend cannot save machines", s->backend->name);
+    if (!m->disks.active)
+        return err_set(err, EOPNOTSUPP, "its root disk is not a throw-away overlay file; mount with --root-mode cow");
+    if (t->name && checkpoint_exists(s->store, t->name))
+        return err_set(err, EEXIST, "there is one already");
+    return 0;
+}
+
+static int make_directory(struct taking *t, struct err *err)
+{
+    t->work.path = files_format("%s/checkpoint-%u", t->s->work_dir, t->s->overlays);
+    if (!t->work.path)
+        return err_set(err, ENOMEM, "out of memory");
+    files_remove_tree(t->work.path);
+    return mkdir(t->work.path, 0700) < 0 ? err_errno(err, errno, "make %s", t->work.path) : 0;
+}
+
+static void begin(struct operation *operation)
+{
+    struct taking *t = (struct taking *)operation;
+    t->s->taking = t;
+    if (check_savable(t, &t->err) < 0 || make_directory(t, &t->err) < 0)
+        finish(t);
+    else if (t->disk_only)
+        freeze(t);
+    else
+        save(t);
+}
+
+void checkpoint_take(struct supervisor *s, const char *name, bool disk_only, struct control_request *request, size_t len)
+{
+    struct taking *t = calloc(1, sizeof *t);
+    if (t)
+        *t = (struct taking){.operation.begin = begin, .s = s, .name = strdup(name), .disk_only = disk_only,
+                             .request = request, .request_len = len, .work.lock = -1};
+    if (!t || !t->name) {
+        free(t);
+        control_reply_error(request, ENOMEM, "checkpoint %s: out of memory", name);
+        return;
+    }
+    control_request_on_interrupt(request, interrupted, t);
+    operation_add(s, &t->operation);
+}
+
+void checkpoint_take_template(struct supervisor *s)
+{
+    struct taking *t = calloc(1, sizeof *t);
+    if (t)
+        *t = (struct taking){.operation.begin = begin, .s = s, .key = strdup(s->template_key), .work.lock = -1};
+    if (!t || !t->key) {
+        free(t);
+        supervisor_announce(s);
+        return;
+    }
+    operation_add(s, &t->operation);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "images/files.h"
+#include "src/cleanup.h"
+#include "src/machine_link.h"
+#include "src/supervisor_internal.h"
+
+/* Our ends of a machine's streams, and its own. */
+struct ends {
+    int ctl[2], root[2], console[2];
+};
+
+static void machine_read_console(void *data, uint32_t events)
+{
+    struct machine *m = data;
+    char buffer[4096];
+    (void)events;
+    ssize_t n = read(m->console_fd, buffer, sizeof buffer);
+    if (n > 0) {
+        follow_add(m->s->console, buffer, (size_t)n);
+    } else if (n == 0 || errno != EAGAIN) {
+        watch_del(m->console_watch);
+        m->console_watch = NULL;
+    }
+}
+
+ssize_t machine_write_console(struct machine *m, const char *data, size_t len)
+{
+    return write(m->console_fd, data, len);
+}
+
+static void read_vmm_log(void *data, uint32_t events)
+{
+    struct machine *m = data;
+    char buffer[1024];
+    (void)events;
+    ssize_t n = read(m->vmm_log_fd[0], buffer, sizeof buffer - 1);
+    if (n <= 0)
+        return;
+    buffer[n] = '\0';
+    char *rest = buffer;
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (*line)
+            supervisor_log(m->s, "%s", line);
+}
+
+static void vm_exited(void *data, int wait_status, const char *reason)
+{
+    struct machine *m = data;
+    (void)wait_status;
+    /* The other end is closed: this reads the guest's last words and then the end. */
+    while (m->console_watch)
+        machine_read_console(m, EPOLLIN);
+    supervisor_machine_ended(m, reason);
+}
+
+static void vm_crashed(void *data, const char *what)
+{
+    const struct machine *m = data;
+    supervisor_log(m->s, "guest: %s", what);
+}
+
+static int socket_pair(int ends[2])
+{
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+}
+
+static struct watch *watch_stream(struct machine *m, int fd, loop_fd_fn *fn)
+{
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return loop_watch(m->s->loop, fd, EPOLLIN, fn, m);
+}
+
+static int make_ends(struct machine *m, struct ends *e)
+{
+    int rc = socket_pair(e->ctl);
+    rc = rc ? rc : socket_pair(e->root);
+    rc = rc ? rc : socket_pair(e->console);
+    rc = rc ? rc : pipe2(m->vmm_log_fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+    if (rc)
+        return rc;
+    m->root_fd = e->root[0];
+    m->console_fd = e->console[0];
+    m->console_watch = watch_stream(m, m->console_fd, machine_read_console);
+    m->vmm_log_watch = loop_watch(m->s->loop, m->vmm_log_fd[0], EPOLLIN, read_vmm_log, m);
+    return m->console_watch && m->vmm_log_watch ? 0 : -errno;
+}
+
+static enum vmm_root_mode root_mode(const struct mount_options *o)
+{
+    if (!o->root_mode)
+        return o->root_disk ? VMM_ROOT_PERSISTENT : VMM_ROOT_COW;
+    if (strcmp(o->root_mode, "cow") == 0)
+        return VMM_ROOT_COW;
+    return strcmp(o->root_mode, "memory") == 0 ? VMM_ROOT_MEMORY : VMM_ROOT_READONLY;
+}
+
+/* `base_disk`: of the checkpoint that the disk lies on, or NULL. */
+static struct vmm_config machine_config(const struct supervisor *s, const char *overlay, const char *base_disk)
+{
+    const struct mount_options *o = s->start->options;
+    const struct image *image = s->start->image;
+    return (struct vmm_config){
+        .binary = o->qemu,
+        .machine = o->machine,
+        .accel = o->accel,
+        .cpu = o->cpu,
+        .cpus = o->cpus,
+        .memory = o->memory ? o->memory : image->default_memory,
+        .append = o->append,
+        .arch = image->arch,
+        .kernel = image->kernel,
+        .initrd = image->initramfs,
+        .kernel_append = image->kernel_append,
+        .root_disk = base_disk ? base_disk : o->root_disk ? o->root_disk : image->rootfs,
+        .root_mode = root_mode(o),
+        .overlay = overlay,
+        .ports = {{PORT_CTL, -1}, {PORT_ROOT, -1}},
+        .port_count = 2,
+        .console_fd = -1,
+        .log_fd = -1,
+    };
+}
+
+int machine_check(struct supervisor *s, struct err *err)
+{
+    struct vmm_config config = machine_config(s, s->work_dir, NULL);
+    return s->backend->check(&config, err) < 0 ? err_wrap(err, "mount") : 0;
+}
+
+char *machine_shape(struct supervisor *s, struct err *err)
+{
+    struct vmm_config config = machine_config(s, s->work_dir, NULL);
+    if (s->backend->shape)
+        return s->backend->shape(&config, err);
+    err_set(err, EOPNOTSUPP, "the %s backend cannot save machines", s->backend->name);
+    return NULL;
+}
+
+char *machine_new_overlay(struct supervisor *s)
+{
+    return files_format("%s/root-%u.qcow2", s->work_dir, ++s->overlays);
+}
+
+/* Starts the monitor with its ends of everything, which are closed here in any case. */
+static int start_vmm(struct machine *m, const struct ends *e, const char *disk, const struct vmm_load *load,
+                     struct err *err)
+{
+    static const struct vmm_events vm_events = {.exited = vm_exited, .crashed = vm_crashed};
+    struct vmm_config config = machine_config(m->s, m->disks.active, disk);
+    config.load = load;
+    config.ports[0].fd = e->ctl[1];
+    config.ports[1].fd = e->root[1];
+    config.console_fd = e->console[1];
+    config.log_fd = m->vmm_log_fd[1];
+    int rc = m->backend->start(m->s->loop, &config, &vm_events, m, &m->vm, err);
+    if (rc == 0 && config.root_mode != VMM_ROOT_COW) {
+        free(m->disks.active);
+        m->disks.active = NULL;
+    }
+    return rc;
+}
+
+static int start_on(struct machine *m, const struct checkpoint *base, bool load_memory, struct err *err)
+{
+    struct ends e;
+    cleanup_free char *disk = base ? files_format("%s/" CHECKPOINT_DISK, base->directory) : NULL;
+    cleanup_free char *ram = load_memory ? files_format("%s/" CHECKPOINT_RAM, base->directory) : NULL;
+    cleanup_free char *state = load_memory ? files_format("%s/" CHECKPOINT_STATE, base->directory) : NULL;
+    const struct vmm_load load = {.ram = ram, .state = state};
+    m->disks.active = machine_new_overlay(m->s);
+    if (!m->disks.active || (base && !disk) || (load_memory && (!ram || !state)))
+        return err_errno(err, ENOMEM, "mount");
+    int rc = make_ends(m, &e);
+    if (rc < 0)
+        return err_errno(err, -rc, "mount: channels to the machine");
+    m->loaded = load_memory;
+    rc = start_vmm(m, &e, disk, load_memory ? &load : NULL, err);
+    if (rc < 0) {
+        close(e.ctl[0]);
+        return rc;
+    }
+    m->link = machine_link(m, e.ctl[0]);
+    return m->link ? 0 : err_errno(err, errno, "mount: control channel");
+}
+
+struct machine *machine_start(struct supervisor *s, const struct machine_origin *origin, struct err *err)
+{
+    struct machine *m = calloc(1, sizeof *m);
+    if (!m) {
+        err_errno(err, ENOMEM, "mount");
+        return NULL;
+    }
+    *m = (struct machine){.s = s, .backend = s->backend, .started_ms = loop_now_ms(), .root_fd = -1, .console_fd = -1,
+                          .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
+    const struct checkpoint *base = origin->base;
+    bool load_memory = base && !origin->boot && base->manifest.kind == CHECKPOINT_FULL;
+    if (start_on(m, base, load_memory, err) < 0) {
+        machine_free(m);
+        return NULL;
+    }
+    if (base) {
+        m->disks.base = *origin->base;
+        *origin->base = (struct checkpoint){.lock_fd = -1};
+    }
+    m->disks.base_is_template = origin->is_template;
+    return m;
+}
+
+static void remove_disks(struct disks *disks)
+{
+    for (size_t i = 0; i < disks->frozen.count; i++)
+        unlink(disks->frozen.list[i]);
+    names_free(&disks->frozen);
+    if (disks->active)
+        unlink(disks->active);
+    free(disks->active);
+    if (disks->base.directory)
+        checkpoint_close(&disks->base);
+}
+
+void machine_free(struct machine *m)
+{
+    if (!m)
+        return;
+    agent_link_free(m->link);
+    if (m->vm)
+        m->backend->free_vm(m->vm);
+    watch_del(m->console_watch);
+    watch_del(m->vmm_log_watch);
+    const int fds[] = {m->root_fd, m->console_fd, m->vmm_log_fd[0], m->vmm_log_fd[1]};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    remove_disks(&m->disks);
+    free(m);
+}

@@ -43,9 +43,11 @@ src_libsupervisor_a_SOURCES = \
 	src/job_wait.c \
 	src/keeper.c src/keeper.h \
 	src/outstream.c src/outstream.h \
+	src/record.c src/record.h \
 	src/supervisor.c src/supervisor.h src/supervisor_internal.h \
 	src/supervisor_end.c \
-	src/supervisor_files.c
+	src/supervisor_files.c \
+	src/textring.c src/textring.h
 
 pkglibexec_PROGRAMS += gondolin-keeper
 gondolin_keeper_SOURCES = src/keeper_main.c

@@ -9,6 +9,7 @@
 #include "src/follow.h"
 #include "src/job.h"
 #include "src/loop.h"
+#include "src/record.h"
 #include "src/session.h"
 #include "src/supervisor.h"
 #include "vmm/vmm.h"
@@ -32,7 +33,8 @@ struct supervisor {
     struct control *control;
     struct front *front;
     struct jobs *jobs;
-    struct follow *console, *log, *events;
+    struct record *console, *log;
+    struct follow *events;
 
     const struct vmm_backend *backend;
     struct vmm *vm;

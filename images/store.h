@@ -19,6 +19,13 @@
 /* $GONDOLIN_STORE and so on as image.h says; makes the directories. malloc'd, or NULL with *err set. */
 char *store_open(struct err *err);
 
+/* Its path alone. */
+char *store_path(struct err *err);
+
+/* The same for who only looks: makes nothing. That GONDOLIN_STORE names nothing is an error (ENOENT); the default place may
+ * be missing. */
+char *store_find(struct err *err);
+
 /* False, with the sentence in *err, when so little space is left on the store's file system that it explains any failure
  * to write there: a full disk shows up in many ways (a broken disk in the appliance, a package that cannot unpack). */
 bool store_has_space(const char *store, struct err *err);

@@ -59,6 +59,7 @@ struct control_ops {
     size_t max_write; /* EMSGSIZE beyond; 0: 4096 */
     bool stream;      /* no offsets: nonseekable */
     bool sized;       /* st_size is the rendered length (values and status), otherwise 0 */
+    off_t (*size)(void *object); /* or this, where `read` is positional */
 };
 
 /* The uid and gid that own the control files. The tree's root directory exists at once. NULL with errno. */

@@ -58,6 +58,8 @@ static char *render(const struct control_node *node, size_t *len)
 static off_t node_size(const struct control_node *node)
 {
     size_t len = 0;
+    if (node->ops->size)
+        return node->ops->size(node->object);
     if (S_ISLNK(node->mode) && node->ops->readlink) {
         char *target = node->ops->readlink(node->object);
         len = target ? strlen(target) : 0;
@@ -98,7 +100,7 @@ static double entry_seconds(const struct control_node *node)
 
 static double attr_seconds(const struct control_node *node)
 {
-    bool size_changes = S_ISLNK(node->mode) || node->ops->sized;
+    bool size_changes = S_ISLNK(node->mode) || node->ops->sized || node->ops->size;
     return size_changes || node->foreign_id ? 0 : KEPT_SECONDS;
 }
 

@@ -22,7 +22,7 @@
 
 char *image_store_path(struct err *err)
 {
-    return store_open(err);
+    return store_path(err);
 }
 
 int image_load_manifest(const char *directory, struct manifest *manifest, struct err *err)
@@ -121,7 +121,7 @@ static int locate(const char *reference, struct image *out, struct err *err)
         out->directory = realpath(reference, NULL);
         return out->directory ? 0 : err_errno(err, errno, "image %.200s", reference);
     }
-    cleanup_free char *store = store_open(err);
+    cleanup_free char *store = store_find(err);
     if (!store)
         return -err->code;
     int code = image_find(store, reference, build_id, &is_tag, err);

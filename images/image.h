@@ -82,7 +82,7 @@ int image_remove(const char *reference, bool *removed, struct err *err);
 /* Gives the image another tag; a tag that exists is moved. EINVAL: not a tag. */
 int image_tag(const char *reference, const char *tag, struct err *err);
 
-/* The store's directory, made if need be (0700). malloc'd, or NULL with *err set. */
+/* The store's directory, which may not have been made yet. malloc'd, or NULL with *err set. */
 char *image_store_path(struct err *err);
 
 #endif

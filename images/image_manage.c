@@ -85,7 +85,7 @@ int image_list(struct image_info **out, size_t *count, struct err *err)
     struct names ids = {0}, tags = {0};
     struct image_info *list = NULL;
     struct err own = {0};
-    cleanup_free char *store = store_open(&own);
+    cleanup_free char *store = store_find(&own);
     int code = store ? store_list_images(store, &ids, &own) : -own.code;
 
     if (code == 0)
@@ -183,7 +183,7 @@ static int remove_found(const char *store, const char *reference, bool *removed,
 int image_remove(const char *reference, bool *removed, struct err *err)
 {
     struct err own = {0};
-    cleanup_free char *store = store_open(&own);
+    cleanup_free char *store = store_find(&own);
 
     *removed = false;
     int code = store ? remove_found(store, reference, removed, &own) : -own.code;
@@ -200,7 +200,7 @@ int image_tag(const char *reference, const char *tag, struct err *err)
     if (code == 0)
         code = image_open(reference, false, &image, &own);
     if (code == 0) {
-        cleanup_free char *store = store_open(&own);
+        cleanup_free char *store = store_find(&own);
         code = store ? store_set_tag(store, tag, image.build_id, &own) : -own.code;
         image_close(&image);
     }

@@ -32,14 +32,34 @@ static char *default_path(void)
     return NULL;
 }
 
+char *store_path(struct err *err)
+{
+    char *path = default_path();
+    const char *set = getenv("GONDOLIN_STORE");
+    if (!path && set && *set)
+        err_errno(err, errno, "image store: GONDOLIN_STORE is %s", set);
+    else if (!path)
+        err_errno(err, errno, "image store: no directory for it; set GONDOLIN_STORE to one, or HOME");
+    return path;
+}
+
+char *store_find(struct err *err)
+{
+    const char *set = getenv("GONDOLIN_STORE");
+    cleanup_free char *path = store_path(err);
+    if (path && set && *set && access(path, F_OK) < 0) {
+        err_errno(err, errno, "image store: GONDOLIN_STORE is %s", set);
+        return NULL;
+    }
+    return steal_pointer(&path);
+}
+
 char *store_open(struct err *err)
 {
     static const char *const parts[] = {"images", "tags", "checkpoints", "templates", "tmp", "cache"};
-    cleanup_free char *path = default_path();
-    if (!path) {
-        err_errno(err, errno, "image store: no directory for it; set GONDOLIN_STORE to one, or HOME");
+    cleanup_free char *path = store_path(err);
+    if (!path)
         return NULL;
-    }
     int code = files_make_directories(path, 0700);
     for (size_t i = 0; code == 0 && i < sizeof parts / sizeof *parts; i++) {
         cleanup_free char *part = files_format("%s/%s", path, parts[i]);
@@ -116,7 +136,7 @@ int store_list_part(const char *store, const char *part, struct names *out)
     cleanup_free char *path = files_format("%s/%s", store, part);
     cleanup_closedir DIR *dir = path ? opendir(path) : NULL;
     if (!dir)
-        return -errno;
+        return path && errno == ENOENT ? 0 : -errno;
     for (struct dirent *entry; (entry = readdir(dir));)
         if (entry->d_name[0] != '.')
             names_add(out, entry->d_name);

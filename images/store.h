@@ -21,6 +21,13 @@
 /* $GONDOLIN_STORE and so on as image.h says; makes the directories. malloc'd, or NULL with *err set. */
 char *store_open(struct err *err);
 
+/* Its path alone. */
+char *store_path(struct err *err);
+
+/* The same for who only looks: makes nothing. That GONDOLIN_STORE names nothing is an error (ENOENT); the default place may
+ * be missing. */
+char *store_find(struct err *err);
+
 /* False, with the sentence in *err, when so little space is left on the store's file system that it explains any failure
  * to write there: a full disk shows up in many ways (a broken disk in the appliance, a package that cannot unpack). */
 bool store_has_space(const char *store, struct err *err);
@@ -68,7 +75,7 @@ int store_list_tags(const char *store, struct names *tags, struct err *err);
 /* The build id that begins with `prefix` (at least 4 hex digits): 0, -ENOENT, -EEXIST (several). */
 int store_find_prefix(const char *store, const char *prefix, char build_id[DIGEST_HEX_SIZE]);
 
-/* The names in a part of the store ("checkpoints"), sorted. 0 or -errno. */
+/* The names in a part of the store ("checkpoints"), sorted; none where it has not been made yet. 0 or -errno. */
 int store_list_part(const char *store, const char *part, struct names *out);
 
 /* Asked with the directory locked against new users: may it go? 0, or -errno with *err. */

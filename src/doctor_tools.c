@@ -211,6 +211,23 @@ static void check_runtime_directory(struct doctor_item *item)
     session_remove(&session);
 }
 
+/* Shortens the path of a directory to what is there of it, if the next one can be made. */
+static int up_to_existing(char *path)
+{
+    for (int depth = 0; mkdir(path, 0700) < 0; depth++) {
+        char *slash = strrchr(path, '/');
+        if (errno == EEXIST)
+            return depth == 0 ? 0 : -ENOENT; /* as in /proc */
+        if (errno != ENOENT || !slash || slash == path)
+            return -errno;
+        *slash = '\0';
+    }
+    rmdir(path);
+    char *slash = strrchr(path, '/');
+    slash[slash == path] = '\0';
+    return 0;
+}
+
 static void check_store(struct doctor_item *item)
 {
     struct err err = {0};
@@ -220,17 +237,22 @@ static void check_store(struct doctor_item *item)
         doctor_fail(item, "set GONDOLIN_STORE to a directory that you may write to", "%s", err.text);
         return;
     }
-    if (access(store, W_OK) < 0 || statvfs(store, &fs) < 0) {
-        doctor_fail(item, "set GONDOLIN_STORE to a directory that you may write to", "%s: %s", store, strerror(errno));
+    cleanup_free char *existing = strdup(store);
+    int code = existing ? up_to_existing(existing) : -ENOMEM;
+    if (code == 0 && (access(existing, W_OK) < 0 || statvfs(existing, &fs) < 0))
+        code = -errno;
+    if (code < 0) {
+        doctor_fail(item, "set GONDOLIN_STORE to a directory that you may write to", "%s: %s", store, strerror(-code));
         return;
     }
+    const char *there = strcmp(existing, store) == 0 ? "" : " is not there yet and";
     uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
     double gib = (double)available / (double)GIB;
     if (available < 2 * GIB)
         doctor_warn(item, "free some space, or set GONDOLIN_STORE to a larger file system",
-                    "%s has %.1f GiB free; building an image takes up to 2 GiB", store, gib);
+                    "%s%s has %.1f GiB free; building an image takes up to 2 GiB", store, there, gib);
     else
-        doctor_ok(item, "%s has %.1f GiB free", store, gib);
+        doctor_ok(item, "%s%s has %.1f GiB free", store, there, gib);
 }
 
 const struct doctor_check doctor_tool_checks[] = {

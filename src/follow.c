@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/textring.h"
+
 struct reader {
     struct reader *next;
     struct control_handle *handle;
@@ -19,54 +21,32 @@ struct reader {
 };
 
 struct follow {
-    size_t capacity;
-    bool from_now, ended;
+    struct textring *ring;
+    bool ended;
     const char *lost;
-    uint64_t total;
     struct reader *readers;
-    char ring[];
 };
 
-struct follow *follow_new(size_t capacity, bool from_now, const char *lost)
+struct follow *follow_new(size_t capacity, const char *lost)
 {
-    struct follow *f = calloc(1, sizeof *f + capacity);
+    struct follow *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
-    f->capacity = capacity;
-    f->from_now = from_now;
-    f->lost = lost;
+    *f = (struct follow){.ring = textring_new(capacity), .lost = lost};
+    if (!f->ring) {
+        free(f);
+        return NULL;
+    }
     return f;
-}
-
-static uint64_t oldest(const struct follow *f)
-{
-    return f->total > f->capacity ? f->total - f->capacity : 0;
-}
-
-static void copy_out(const struct follow *f, uint64_t from, char *out, size_t len)
-{
-    size_t at = (size_t)(from % f->capacity);
-    size_t first = f->capacity - at < len ? f->capacity - at : len;
-    memcpy(out, f->ring + at, first);
-    memcpy(out + first, f->ring, len - first);
-}
-
-static char byte_at(const struct follow *f, uint64_t position)
-{
-    return f->ring[position % f->capacity];
 }
 
 /* A reader that was overtaken: forward to the next whole line; returns the bytes it has missed. */
 static uint64_t catch_up(const struct follow *f, struct reader *r)
 {
     uint64_t before = r->position;
-    if (before >= oldest(f))
+    if (before >= textring_oldest(f->ring))
         return 0;
-    r->position = oldest(f);
-    while (r->position < f->total && byte_at(f, r->position) != '\n')
-        r->position++;
-    if (r->position < f->total)
-        r->position++;
+    r->position = textring_first_line(f->ring);
     return r->position - before;
 }
 
@@ -101,7 +81,7 @@ static bool serve(struct follow *f, struct reader *r, size_t size, struct contro
         serve_note(r, size, request);
         return true;
     }
-    uint64_t have = f->total - r->position;
+    uint64_t have = textring_total(f->ring) - r->position;
     if (!have)
         return false;
     size_t len = have < size ? (size_t)have : size;
@@ -110,7 +90,7 @@ static bool serve(struct follow *f, struct reader *r, size_t size, struct contro
         control_reply_error(request, ENOMEM, "out of memory");
         return true;
     }
-    copy_out(f, r->position, copy, len);
+    textring_copy(f->ring, r->position, copy, len);
     r->position += len;
     r->in_line = copy[len - 1] != '\n';
     control_reply_data(request, copy, len);
@@ -120,14 +100,7 @@ static bool serve(struct follow *f, struct reader *r, size_t size, struct contro
 
 void follow_add(struct follow *f, const void *bytes, size_t len)
 {
-    const char *from = bytes;
-    for (size_t i = 0; i < len;) {
-        size_t at = (size_t)((f->total + i) % f->capacity);
-        size_t piece = f->capacity - at < len - i ? f->capacity - at : len - i;
-        memcpy(f->ring + at, from + i, piece);
-        i += piece;
-    }
-    f->total += len;
+    textring_add(f->ring, bytes, len);
     for (struct reader *r = f->readers; r; r = r->next) {
         struct control_request *parked = r->parked;
         if (parked) {
@@ -150,27 +123,19 @@ void follow_end(struct follow *f)
     }
 }
 
-size_t follow_tail(const struct follow *f, char *out, size_t size)
-{
-    uint64_t kept = f->total - oldest(f);
-    size_t len = kept < size ? (size_t)kept : size;
-    copy_out(f, f->total - len, out, len);
-    return len;
-}
-
 void follow_free(struct follow *f)
 {
+    if (f)
+        textring_free(f->ring);
     free(f);
 }
 
 int follow_open(struct follow *f, struct control_handle *handle)
 {
-    if ((control_handle_flags(handle) & O_ACCMODE) == O_WRONLY)
-        return 0;
     struct reader *r = calloc(1, sizeof *r);
     if (!r)
         return ENOMEM;
-    *r = (struct reader){.next = f->readers, .handle = handle, .position = f->from_now ? f->total : oldest(f)};
+    *r = (struct reader){.next = f->readers, .handle = handle, .position = textring_total(f->ring)};
     f->readers = r;
     control_handle_set_state(handle, r);
     return 0;
@@ -218,7 +183,7 @@ void follow_read(struct follow *f, struct control_handle *handle, size_t size, s
 unsigned follow_poll(struct follow *f, struct control_handle *handle)
 {
     const struct reader *r = control_handle_state(handle);
-    bool nothing = r && r->position == f->total && r->note_at == r->note_len;
+    bool nothing = r && r->position == textring_total(f->ring) && r->note_at == r->note_len;
     if (f->ended)
         return POLLIN | POLLHUP;
     return nothing ? POLLOUT : POLLIN | POLLOUT;

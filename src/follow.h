@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text that grows and is followed by any number of readers, each at its own place: console, log, events. Only the last
+/* Text that grows and is followed by any number of readers, each from the moment of its open: events. Only the last
  * `capacity` bytes are kept; a reader that falls behind further is told how much it has missed and goes on at the next
  * whole line. */
 #ifndef GONDOLIN_SRC_FOLLOW_H
@@ -13,16 +13,14 @@
 
 struct follow;
 
-/* With `from_now` a reader sees what is added after its open; otherwise all that is kept first. `lost` is a printf format
- * with one %llu (bytes missed) for the line a late reader gets; the string must live as long. NULL on ENOMEM. */
-struct follow *follow_new(size_t capacity, bool from_now, const char *lost);
+/* `lost` is a printf format with one %llu (bytes missed) for the line a late reader gets; the string must live as long.
+ * NULL on ENOMEM. */
+struct follow *follow_new(size_t capacity, const char *lost);
 /* All handles must have been closed. */
 void follow_free(struct follow *follow);
 /* Nothing will be added any more: after what there is comes end of file, also for reads that wait now. */
 void follow_end(struct follow *follow);
 void follow_add(struct follow *follow, const void *bytes, size_t len);
-/* Copies the last `size` bytes or fewer (no NUL); returns how many. */
-size_t follow_tail(const struct follow *follow, char *out, size_t size);
 
 /* For control_ops: the handle's state is used. open: 0 or ENOMEM. release: a read that waits gets end of file. */
 int follow_open(struct follow *follow, struct control_handle *handle);

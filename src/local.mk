@@ -52,10 +52,12 @@ src_libsupervisor_a_SOURCES = \
 	src/machine_link.c src/machine_link.h \
 	src/operation.c \
 	src/outstream.c src/outstream.h \
+	src/record.c src/record.h \
 	src/supervisor.c src/supervisor.h src/supervisor_internal.h \
 	src/supervisor_end.c \
 	src/supervisor_files.c \
-	src/supervisor_start.c
+	src/supervisor_start.c \
+	src/textring.c src/textring.h
 
 pkglibexec_PROGRAMS += gondolin-keeper
 gondolin_keeper_SOURCES = src/keeper_main.c

@@ -26,7 +26,7 @@ static void machine_read_console(void *data, uint32_t events)
     (void)events;
     ssize_t n = read(m->console_fd, buffer, sizeof buffer);
     if (n > 0) {
-        follow_add(m->s->console, buffer, (size_t)n);
+        record_add(m->s->console, buffer, (size_t)n);
     } else if (n == 0 || errno != EAGAIN) {
         watch_del(m->console_watch);
         m->console_watch = NULL;

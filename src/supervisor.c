@@ -57,7 +57,7 @@ void supervisor_log(struct supervisor *s, const char *fmt, ...)
         return;
     if (line[n - 1] != '\n')
         line[n++] = '\n';
-    follow_add(s->log, line, n);
+    record_add(s->log, line, n);
 }
 
 void supervisor_event(struct supervisor *s, const char *name, struct json_object *object)
@@ -115,8 +115,8 @@ static void finish(struct supervisor *s)
     jobs_set_link(s->jobs, NULL, s->why_ended);
     if (s->front)
         pump_disconnect(front_pump(s->front));
-    follow_end(s->console);
-    follow_end(s->log);
+    record_end(s->console);
+    record_end(s->log);
     follow_end(s->events);
     timer_cancel(s->linger_timer);
     s->linger_timer = loop_timer(s->loop, LINGER_MS, lingered, s);
@@ -386,9 +386,9 @@ static int make_tree(struct supervisor *s, struct err *err)
 {
     static const struct jobs_events events = {.event = job_event};
     s->control = control_new(geteuid(), getegid());
-    s->console = follow_new(CONSOLE_KEPT, false, "[%llu bytes of console missed]\n");
-    s->log = follow_new(LOG_KEPT, false, "[%llu bytes of log missed]\n");
-    s->events = follow_new(EVENTS_KEPT, true, "{\"event\":\"overflow\",\"lost_bytes\":%llu}\n");
+    s->console = record_new(CONSOLE_KEPT, "[%llu bytes of console missed]\n");
+    s->log = record_new(LOG_KEPT, "[%llu bytes of log missed]\n");
+    s->events = follow_new(EVENTS_KEPT, "{\"event\":\"overflow\",\"lost_bytes\":%llu}\n");
     if (!s->control || !s->console || !s->log || !s->events)
         return err_errno(err, ENOMEM, "mount: control files");
     int rc = supervisor_files_add(s);
@@ -469,9 +469,9 @@ static void take_down(struct supervisor *s)
         front_close(s->front);
     control_close_handles(s->control);
     jobs_free(s->jobs);
-    follow_free(s->console);
+    record_free(s->console);
     follow_free(s->events);
-    follow_free(s->log);
+    record_free(s->log);
     control_abort_requests(s->control);
     front_free(s->front);
     control_free(s->control);

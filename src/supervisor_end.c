@@ -11,7 +11,7 @@ enum { TAIL = 1024, PANIC_LOOKBACK = 16 * 1024 };
 
 static void copy_tail(const struct supervisor *s, char *tail, size_t size)
 {
-    size_t n = follow_tail(s->console, tail, size - 1);
+    size_t n = record_tail(s->console, tail, size - 1);
     for (size_t i = 0; i < n; i++)
         if (tail[i] == '\0')
             tail[i] = ' ';

@@ -30,9 +30,9 @@ static void render_readme(void *object, FILE *out)
           "  ctl                commands for the whole machine; `cat ctl` lists them\n"
           "  status             state and facts, one `key value` per line\n"
           "  error              why the last thing failed, in one sentence\n"
-          "  events             JSON lines of what happens from now on (cat it)\n"
-          "  console, log       what the guest's kernel printed; what gondolin did;\n"
-          "                     cat follows all three until Ctrl-C\n"
+          "  events             JSON lines of what happens from now on; cat follows it until Ctrl-C\n"
+          "  console, log       what the guest's kernel printed; what gondolin did\n"
+          "                     (tail -f follows them)\n"
           "\n"
           "A command that fails makes the write to `run` fail (EREMOTEIO); the reason is in `error`.\n"
           "Ctrl-C works everywhere. Programs under root/ do not run on the host by accident.\n"
@@ -98,34 +98,73 @@ static void render_status(void *object, FILE *out)
 
 static const struct control_ops status_ops = {.render = render_status, .sized = true};
 
-/* ---- followed text ---- */
+/* ---- events ---- */
 
 static struct follow *follow_of(struct control_handle *handle)
 {
-    const struct supervisor *s = control_handle_object(handle);
-    const char *name = control_node_name(control_handle_node(handle));
-    return strcmp(name, "log") == 0 ? s->log : strcmp(name, "events") == 0 ? s->events : s->console;
+    return ((const struct supervisor *)control_handle_object(handle))->events;
 }
 
-static int followed_open(struct control_handle *handle)
+static int events_open(struct control_handle *handle)
 {
     return follow_open(follow_of(handle), handle);
 }
 
-static void followed_release(struct control_handle *handle)
+static void events_release(struct control_handle *handle)
 {
     follow_release(follow_of(handle), handle);
 }
 
-static void followed_read(struct control_handle *handle, size_t size, off_t offset, struct control_request *request)
+static void events_read(struct control_handle *handle, size_t size, off_t offset, struct control_request *request)
 {
     (void)offset;
     follow_read(follow_of(handle), handle, size, request);
 }
 
-static unsigned followed_poll(struct control_handle *handle)
+static unsigned events_poll(struct control_handle *handle)
 {
     return follow_poll(follow_of(handle), handle);
+}
+
+static const struct control_ops events_ops = {
+    .open = events_open, .release = events_release, .read = events_read, .poll = events_poll, .stream = true};
+
+/* ---- console, log ---- */
+
+static struct record *record_of(struct control_handle *handle)
+{
+    const struct supervisor *s = control_handle_object(handle);
+    return strcmp(control_node_name(control_handle_node(handle)), "log") == 0 ? s->log : s->console;
+}
+
+static int recorded_open(struct control_handle *handle)
+{
+    return record_open(record_of(handle), handle);
+}
+
+static void recorded_release(struct control_handle *handle)
+{
+    record_release(record_of(handle), handle);
+}
+
+static void recorded_read(struct control_handle *handle, size_t size, off_t offset, struct control_request *request)
+{
+    record_read(record_of(handle), handle, size, offset, request);
+}
+
+static unsigned recorded_poll(struct control_handle *handle)
+{
+    return record_poll(record_of(handle), handle);
+}
+
+static off_t console_size(void *object)
+{
+    return record_size(((const struct supervisor *)object)->console);
+}
+
+static off_t log_size(void *object)
+{
+    return record_size(((const struct supervisor *)object)->log);
 }
 
 static void console_write(struct control_handle *handle, const char *data, size_t len, off_t offset,
@@ -141,17 +180,17 @@ static void console_write(struct control_handle *handle, const char *data, size_
         control_reply_error(request, runs ? EAGAIN : ENOTCONN, "console: the guest takes no input now");
 }
 
-static const struct control_ops console_ops = {.open = followed_open,
-                                               .release = followed_release,
-                                               .read = followed_read,
+static const struct control_ops console_ops = {.open = recorded_open,
+                                               .release = recorded_release,
+                                               .read = recorded_read,
                                                .write = console_write,
-                                               .poll = followed_poll,
-                                               .stream = true};
-static const struct control_ops follow_ops = {.open = followed_open,
-                                              .release = followed_release,
-                                              .read = followed_read,
-                                              .poll = followed_poll,
-                                              .stream = true};
+                                               .poll = recorded_poll,
+                                               .size = console_size};
+static const struct control_ops log_ops = {.open = recorded_open,
+                                           .release = recorded_release,
+                                           .read = recorded_read,
+                                           .poll = recorded_poll,
+                                           .size = log_size};
 
 /* ---- ctl ---- */
 
@@ -279,8 +318,8 @@ int supervisor_files_add(struct supervisor *s)
         const struct control_ops *ops;
     } files[] = {
         {"README", 0444, &readme_ops},  {"ctl", 0600, &ctl_ops},         {"error", 0444, &error_ops},
-        {"status", 0444, &status_ops},  {"events", 0444, &follow_ops},   {"console", 0600, &console_ops},
-        {"log", 0444, &follow_ops},
+        {"status", 0444, &status_ops},  {"events", 0444, &events_ops},   {"console", 0600, &console_ops},
+        {"log", 0444, &log_ops},
     };
     struct control_node *root = control_root(s->control);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)

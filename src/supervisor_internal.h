@@ -11,6 +11,7 @@
 #include "src/job_record.h"
 #include "src/loop.h"
 #include "src/machine.h"
+#include "src/record.h"
 #include "src/session.h"
 #include "src/supervisor.h"
 #include "vmm/vmm.h"
@@ -49,7 +50,8 @@ struct supervisor {
     struct control_node *checkpoints_dir;
     struct front *front;
     struct jobs *jobs;
-    struct follow *console, *log, *events;
+    struct record *console, *log;
+    struct follow *events;
 
     const struct vmm_backend *backend;
     struct machine *machine; /* NULL before it starts */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,8 +11,27 @@
 #include "src/session.h"
 #include "src/verbs.h"
 
+static bool has_ended(int code)
+{
+    return code == ENOTCONN || code == ENODEV || code == ESTALE;
+}
+
+/* Copies what there is now. 1: the sandbox has ended. */
+static int copy_new(int fd, const char *path, struct err *err)
+{
+    char buffer[16 * 1024];
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) != 0) {
+        if (n < 0 && errno != EINTR)
+            return has_ended(errno) ? 1 : err_errno(err, errno, "%s", path);
+        if (n > 0 && fwrite(buffer, 1, (size_t)n, stdout) < (size_t)n)
+            return err_errno(err, errno, "standard output");
+    }
+    return fflush(stdout) == EOF ? err_errno(err, errno, "standard output") : 0;
+}
+
 /* The console is what the guest says on its serial port: followed until it ends or Ctrl-C, which here means this
- * program and not the guest. */
+ * program and not the guest. POLLPRI tells of more, POLLHUP of the end (gondolin-files(5)). */
 static int follow(const char *mountpoint, struct err *err)
 {
     cleanup_free char *path = NULL;
@@ -20,18 +40,16 @@ static int follow(const char *mountpoint, struct err *err)
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(err, errno, "%s", path);
-    char buffer[16 * 1024];
-    for (;;) {
-        ssize_t n = read(fd, buffer, sizeof buffer);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n == 0 || (n < 0 && (errno == ENOTCONN || errno == ENODEV || errno == ESTALE)))
-            return 0; /* the sandbox has ended */
-        if (n < 0)
-            return err_errno(err, errno, "%s", path);
-        if (fwrite(buffer, 1, (size_t)n, stdout) < (size_t)n || fflush(stdout) == EOF)
-            return err_errno(err, errno, "standard output");
-    }
+    struct pollfd more = {.fd = fd, .events = POLLPRI};
+    int rc;
+    do {
+        rc = copy_new(fd, path, err);
+        if (rc == 0 && (more.revents & (POLLHUP | POLLERR)))
+            rc = 1;
+        if (rc == 0 && poll(&more, 1, -1) < 0 && errno != EINTR)
+            rc = err_errno(err, errno, "%s", path);
+    } while (rc == 0);
+    return rc < 0 ? rc : 0;
 }
 
 int verb_attach(int argc, char **argv)

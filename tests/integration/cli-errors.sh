@@ -68,7 +68,30 @@ mistake 'something is missing: gondolin restore [SANDBOX]' restore
 mistake '"extra" is one word too many' gc extra
 mistake 'no-such-file' checkpoint import "$scratch/no-such-file"
 mistake 'no-such-image' mount --image no-such-image "$scratch/sb"
+mistake 'at least 128M is needed' mount --image busybox --memory 1 "$scratch/sb"
+mistake 'at least 128M is needed' run --image busybox --memory 1 -- true
 [ ! -e "$scratch/sb" ] || fail 'a refused mount made its mount point'
+
+# Looking makes no store.
+own_store=$GONDOLIN_STORE
+GONDOLIN_STORE=$scratch/mistyped
+mistake "GONDOLIN_STORE is $scratch/mistyped: No such file" image ls
+mistake "GONDOLIN_STORE is $scratch/mistyped: No such file" image inspect busybox
+mistake "GONDOLIN_STORE is $scratch/mistyped: No such file" image verify busybox
+mistake "GONDOLIN_STORE is $scratch/mistyped: No such file" image rm busybox
+mistake "GONDOLIN_STORE is $scratch/mistyped: No such file" mount --image busybox "$scratch/sb"
+timeout 60 gondolin doctor >"$scratch/out" 2>&1 || true
+grep -q "$scratch/mistyped is not there yet" "$scratch/out" || fail 'doctor does not miss the store'
+GONDOLIN_STORE=mistyped/relative
+mistake 'GONDOLIN_STORE is mistyped/relative: No such file' image ls
+unset GONDOLIN_STORE
+XDG_DATA_HOME=$scratch/data HOME=$scratch timeout 10 gondolin image ls >"$scratch/out" || fail 'image ls without a store yet'
+XDG_DATA_HOME=$scratch/data HOME=$scratch timeout 60 gondolin doctor >"$scratch/out" 2>&1 || true
+for path in mistyped data; do
+    [ ! -e "$scratch/$path" ] || fail 'a store was made by looking for one'
+done
+GONDOLIN_STORE=$own_store
+export GONDOLIN_STORE
 
 code=0
 gondolin >"$scratch/out" 2>"$scratch/err" || code=$?

@@ -25,7 +25,7 @@ def ends(process, what):
 
 # Ctrl-C and SIGKILL on everything that blocks.
 job("sleep", "exec sleep 1000")
-blocking = [["cat", f"{sb}/{f}"] for f in ("jobs/sleep/wait", "jobs/sleep/stdout", "console", "log", "events")]
+blocking = [["cat", f"{sb}/{f}"] for f in ("jobs/sleep/wait", "jobs/sleep/stdout", "events")]
 blocking += [["sh", "-c", f"cat /dev/zero >{sb}/jobs/sleep/stdin"], ["sh", "-c", f"echo sleep 1000 >{sb}/run"]]
 for number in (signal.SIGINT, signal.SIGKILL):
     for command in blocking:
@@ -76,14 +76,4 @@ os.close(fd)
 # wait answers byte by byte, late, and then ends.
 assert subprocess.run(["bash", "-c", f"read r <{sb}/jobs/talks/wait; echo $r"], capture_output=True).stdout == b"exit 3\n"
 assert open(sb + "/jobs/talks/wait").read() == "exit 3\n"
-
-# Followed text goes on where it was.
-follow = subprocess.Popen(["cat", sb + "/log"], stdout=subprocess.PIPE)
-assert b"ready after" in os.read(follow.stdout.fileno(), 65536)
-console = subprocess.Popen(["cat", sb + "/console"], stdout=subprocess.PIPE)
-put("run", "echo seen on the console >/dev/console")
-text = b""
-while b"seen on the console" not in text:
-    text += os.read(console.stdout.fileno(), 65536)
-console.kill(), follow.kill()
 END

@@ -3,6 +3,7 @@ FILES_TESTS = \
 	tests/integration/control-input.sh \
 	tests/integration/control-waits.sh \
 	tests/integration/control-writers.sh \
+	tests/integration/followed-files.sh \
 	tests/integration/hostile-boot.sh \
 	tests/integration/hostile-files.sh \
 	tests/integration/hostile-guest.sh \

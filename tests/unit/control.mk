@@ -3,7 +3,8 @@ CONTROL_BENCH = tests/unit/controlbench.c tests/unit/controlbench.h
 CONTROL_TEST_LIBS = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) $(JSON_LIBS) \
 	-lpthread $(UNIT_LIBS)
 
-check_PROGRAMS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow
+check_PROGRAMS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow \
+	tests/unit/test-record
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(CONTROL_BENCH)
 tests_unit_test_control_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_control_LDADD = $(CONTROL_TEST_LIBS)
@@ -16,7 +17,10 @@ tests_unit_test_jobs_frames_LDADD = $(CONTROL_TEST_LIBS)
 tests_unit_test_follow_SOURCES = tests/unit/test-follow.c $(CONTROL_BENCH)
 tests_unit_test_follow_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_follow_LDADD = $(CONTROL_TEST_LIBS)
-TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow
+tests_unit_test_record_SOURCES = tests/unit/test-record.c $(CONTROL_BENCH)
+tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_test_record_LDADD = $(CONTROL_TEST_LIBS)
+TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow tests/unit/test-record
 
 check_PROGRAMS += tests/fuzz/replay-pump tests/fuzz/replay-frames
 tests_fuzz_replay_pump_SOURCES = tests/fuzz/fuzz-pump.c $(FUZZ_COMMON)

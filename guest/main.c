@@ -21,6 +21,7 @@
 #include "guest/rootserve.h"
 #include "guest/session.h"
 #include "guest/uevent.h"
+#include "guest/vfsmount.h"
 #include "src/err.h"
 #include "src/loop.h"
 #include "src/proto.h"
@@ -38,6 +39,7 @@ struct agent {
     struct rootserve *rootserve;
     int rootserve_ended; /* an eventfd */
     uint64_t earlier_notices; /* sent by file services that have ended */
+    struct vfsmount *vfsmount;
 };
 
 static const struct account_files account_files = {.passwd = "/etc/passwd", .group = "/etc/group"};
@@ -116,10 +118,35 @@ static void root_serving_ended(void *data, uint32_t events)
     serve_root(agent);
 }
 
-/* The file system has to be at rest for its disk to be consistent. */
+static void mounts_applied(void *data, struct json_object *answer)
+{
+    const struct agent *agent = data;
+    session_answer_mounts(agent->session, answer);
+}
+
+static void mounts_failed(void *data, const char *why)
+{
+    (void)data;
+    log_line(LOG_LEVEL_ERROR, "files of the host: %s", why);
+}
+
+static int take_mounts(void *data, struct json_object *request, struct err *err)
+{
+    static const struct vfsmount_ops ops = {.applied = mounts_applied, .failed = mounts_failed};
+    struct agent *agent = data;
+    if (!agent->vfsmount && !(agent->vfsmount = vfsmount_new(agent->loop, &ops, agent)))
+        return err_errno(err, errno, "mounts");
+    return vfsmount_take(agent->vfsmount, request, err);
+}
+
+/* The file system has to be at rest for its disk to be consistent; before that, what was written to mapped files of the
+ * host has to get there. */
 static void finish(void *data)
 {
     struct agent *agent = data;
+    sync();
+    vfsmount_drop(agent->vfsmount);
+    agent->vfsmount = NULL;
     rootserve_stop(agent->rootserve);
     agent->rootserve = NULL;
     mounts_finish();
@@ -137,6 +164,7 @@ static const struct session_ops session_ops = {
     .configure = configure,
     .freeze = freeze,
     .shutdown = shut_down,
+    .mounts = take_mounts,
     .broken = broken,
 };
 

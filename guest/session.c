@@ -71,6 +71,7 @@ static void send_hello(struct session *s, const struct boot_times *times)
     add_number(boot, "root", times->root);
     add_number(boot, "ports", times->ports);
     json_object_object_add(hello, "boot_us", boot);
+    json_object_object_add(hello, "mounts", json_object_new_boolean(true));
     send_json(s, CTL_HELLO, hello);
 }
 
@@ -256,6 +257,14 @@ static int take_shutdown(struct session *s, const uint8_t *payload, size_t len, 
     return rc;
 }
 
+static int take_mounts(struct session *s, const uint8_t *payload, size_t len, struct err *err)
+{
+    struct json_object *object = payload_parse(payload, len, err);
+    int rc = object ? s->ops->mounts(s->data, object, err) : -err->code;
+    json_object_put(object);
+    return rc;
+}
+
 static int take_ping(struct session *s, const uint8_t *payload, size_t len, struct err *err)
 {
     if (len > PING_MAX)
@@ -280,6 +289,8 @@ static int session_frame(struct session *s, const struct ctl_header *header, con
         return take_programs(s, err);
     case CTL_FREEZE:
         return take_freeze(s, payload, len, err);
+    case CTL_MOUNTS:
+        return take_mounts(s, payload, len, err);
     default:
         return err_set(err, EPROTO, "a type that the host never sends");
     }
@@ -390,6 +401,11 @@ void session_log(struct session *s, const char *line)
 {
     if (channel_queued(s->channel) <= LOG_QUEUE_MAX)
         send_frame(s, CTL_LOG, line, strnlen(line, LOG_LINE_MAX));
+}
+
+void session_answer_mounts(struct session *s, struct json_object *answer)
+{
+    send_json(s, CTL_MOUNTS, answer);
 }
 
 void session_goodbye(struct session *s)

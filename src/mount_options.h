@@ -17,9 +17,10 @@ struct mount_options {
     unsigned cpus;
     uint64_t memory;
     bool exec, allow_other;
+    struct option_list binds, memory_files; /* to be freed */
 };
 
-enum { MOUNT_OPTIONS_TABLE = 16 };
+enum { MOUNT_OPTIONS_TABLE = 18 };
 
 /* Fills `table` (ended by an empty entry) so that parsing fills *to. */
 void mount_options_table(struct mount_options *to, struct option_spec table[MOUNT_OPTIONS_TABLE]);

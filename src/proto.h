@@ -79,6 +79,12 @@ enum ctl_type {
     CTL_PROGRAMS = 32,
     /* h: {"frozen":true|false}: FIFREEZE / FITHAW of writable file systems; g answers {"errno":N} */
     CTL_FREEZE = 33,
+    /* h: {"session":"32 hex digits"|null,"mounts":[{"id":N,"target":"/path","file":B,"ro":B,"noexec":B},...]}: all that
+     * is to be mounted from gondolin.vfs, outer targets first; what is mounted and not in it is unmounted. `id` names the
+     * entry in the root of the FUSE session. Another session than the one before drops everything first, and begins a
+     * new FUSE session on the port (fs/sync.h); null ends the last one. g answers {"session":"...",
+     * "mounts":[{"id":N,"errno":N,"error":"..."},...],"removed":[...]} with what has been tried. */
+    CTL_MOUNTS = 34,
 };
 
 /* Fills *h. */

@@ -113,6 +113,8 @@ static void finish(struct supervisor *s)
 {
     set_state(s, s->orderly ? STATE_EXITED : STATE_FAILED);
     jobs_set_link(s->jobs, NULL, s->why_ended);
+    if (s->mounts)
+        host_mounts_disconnect(s->mounts);
     if (s->front)
         pump_disconnect(front_pump(s->front));
     follow_end(s->console);
@@ -259,7 +261,9 @@ static void note_boot_phases(struct supervisor *s, struct json_object *hello)
 static void agent_hello(void *data, struct json_object *hello, struct json_object *config)
 {
     struct supervisor *s = data;
+    struct json_object *mounts;
     note_boot_phases(s, hello);
+    s->knows_mounts = json_object_object_get_ex(hello, "mounts", &mounts) && json_object_get_boolean(mounts);
     json_object_object_add(config, "hostname", json_object_new_string(s->session.name));
 }
 
@@ -272,6 +276,16 @@ static void agent_ready(void *data, struct json_object *ready)
     s->notices = ready && json_object_object_get_ex(ready, "notices", &notices) && json_object_get_boolean(notices);
     if (s->notices)
         pump_set_timeouts(front_pump(s->front), CACHED_WITH_NOTICES_MS, CACHED_WITH_NOTICES_MS);
+    if (!host_mounts_agent(s->mounts, s->knows_mounts))
+        supervisor_serving(s);
+    else if (!s->knows_mounts)
+        supervisor_stop(s, false, "bind: the image's agent knows nothing of mounts; build the image again");
+}
+
+void supervisor_serving(struct supervisor *s)
+{
+    if (s->state != STATE_STARTING)
+        return;
     watch_del(s->waiter_watch);
     s->waiter_watch = NULL;
     s->ready_ms = loop_now_ms() - s->started_ms;
@@ -310,6 +324,12 @@ static void agent_notices(void *data, uint64_t count)
     s->notices_timer = loop_timer(s->loop, NOTICES_LIMIT_MS, notices_missing, s);
     agent_link_pause(s->link, true);
     front_await_notices(s->front, count, notices_taken, s);
+}
+
+static int agent_mounts(void *data, struct json_object *answer)
+{
+    struct supervisor *s = data;
+    return host_mounts_answer(s->mounts, answer);
 }
 
 static void agent_log_line(void *data, const char *line)
@@ -458,13 +478,14 @@ static struct watch *watch_stream(struct supervisor *s, int fd, loop_fd_fn *fn)
 }
 
 struct machine_ends {
-    int ctl[2], root[2], console[2];
+    int ctl[2], root[2], vfs[2], console[2];
 };
 
 static int make_ends(struct supervisor *s, struct machine_ends *e)
 {
     int rc = socket_pair(e->ctl);
     rc = rc ? rc : socket_pair(e->root);
+    rc = rc ? rc : socket_pair(e->vfs);
     rc = rc ? rc : socket_pair(e->console);
     rc = rc ? rc : pipe2(s->vmm_log_fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
     if (rc)
@@ -503,8 +524,8 @@ static struct vmm_config machine_config(const struct supervisor *s, const char *
         .root_disk = o->root_disk ? o->root_disk : image->rootfs,
         .root_mode = root_mode(o),
         .overlay = overlay,
-        .ports = {{PORT_CTL, e->ctl[1]}, {PORT_ROOT, e->root[1]}},
-        .port_count = 2,
+        .ports = {{PORT_CTL, e->ctl[1]}, {PORT_ROOT, e->root[1]}, {PORT_VFS, e->vfs[1]}},
+        .port_count = 3,
         .console_fd = e->console[1],
         .log_fd = s->vmm_log_fd[1],
     };
@@ -513,7 +534,7 @@ static struct vmm_config machine_config(const struct supervisor *s, const char *
 /* Before anything is made: is all there that it takes, and can all that was asked for be had? */
 static int check_machine(const struct supervisor *s, struct err *err)
 {
-    const struct machine_ends none = {{-1, -1}, {-1, -1}, {-1, -1}};
+    const struct machine_ends none = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
     struct vmm_config config = machine_config(s, s->work_dir, &none);
     return s->backend->check(&config, err) < 0 ? err_wrap(err, "mount") : 0;
 }
@@ -525,6 +546,7 @@ static int start_machine(struct supervisor *s, struct err *err)
                                                    .ready = agent_ready,
                                                    .notices = agent_notices,
                                                    .job_frame = agent_job_frame,
+                                                   .mounts = agent_mounts,
                                                    .log_line = agent_log_line,
                                                    .goodbye = agent_goodbye,
                                                    .closed = agent_closed};
@@ -544,6 +566,7 @@ static int start_machine(struct supervisor *s, struct err *err)
     if (!s->link)
         return err_errno(err, errno, "mount: control channel");
     jobs_set_link(s->jobs, s->link, NULL);
+    host_mounts_connect(s->mounts, e.vfs[0]);
     rc = pump_connect(front_pump(s->front), e.root[0]);
     return rc < 0 ? err_errno(err, -rc, "mount: file channel") : 0;
 }
@@ -558,6 +581,7 @@ static int make_tree(struct supervisor *s, struct err *err)
     if (!s->control || !s->console || !s->log || !s->events)
         return err_errno(err, ENOMEM, "mount: control files");
     int rc = supervisor_files_add(s);
+    rc = rc < 0 ? rc : supervisor_mounts_add(s);
     s->jobs = rc < 0 ? NULL : jobs_new(s->control, s->work_dir, &events, s);
     return s->jobs ? 0 : err_errno(err, rc < 0 ? -rc : errno, "mount: control files");
 }
@@ -635,6 +659,7 @@ static void take_down(struct supervisor *s)
         front_close(s->front);
     control_close_handles(s->control);
     jobs_free(s->jobs);
+    host_mounts_free(s->mounts);
     follow_free(s->console);
     follow_free(s->events);
     follow_free(s->log);

@@ -7,6 +7,7 @@
 #include "fs/front.h"
 #include "src/agent_link.h"
 #include "src/follow.h"
+#include "src/host_mounts.h"
 #include "src/job.h"
 #include "src/loop.h"
 #include "src/session.h"
@@ -32,6 +33,7 @@ struct supervisor {
     struct control *control;
     struct front *front;
     struct jobs *jobs;
+    struct host_mounts *mounts;
     struct follow *console, *log, *events;
 
     const struct vmm_backend *backend;
@@ -46,6 +48,7 @@ struct supervisor {
     char *guest_kernel;
     char boot_phases[1024]; /* "boot_NAME_us N\n" lines */
 
+    bool knows_mounts;   /* the agent takes CTL_MOUNTS */
     bool notices;        /* the guest tells of files its own processes change */
     bool orderly;        /* the end was asked for */
     bool goodbye;        /* the guest has told that it is going to end */
@@ -61,6 +64,11 @@ const char *supervisor_state_name(enum supervisor_state state);
 void supervisor_log(struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One JSON line for `events`: takes ownership of `object`, to which time and name are added. */
 void supervisor_event(struct supervisor *s, const char *name, struct json_object *object);
+/* supervisor_mounts.c: host directories in the guest. 0 or -errno. */
+int supervisor_mounts_add(struct supervisor *s);
+/* The agent serves from here on (READY). */
+void supervisor_serving(struct supervisor *s);
+
 /* supervisor_end.c. The reason to give for the end of a machine, better than the monitor's where the guest said more. */
 void supervisor_explain(const struct supervisor *s, const char *reason, char *out, size_t size);
 /* For those who look for the sandbox later (src/ended.h), and for who waits for it (EIO). */

@@ -38,7 +38,17 @@ static void broken(void *data, const struct err *err)
     host->broken = *err;
 }
 
-static const struct session_ops session_ops = {configure, do_freeze, do_shutdown, broken};
+/* Answers with the request. */
+static int do_mounts(void *data, struct json_object *request, struct err *err)
+{
+    struct guesthost *host = data;
+    (void)err;
+    session_answer_mounts(host->session, json_object_get(request));
+    return 0;
+}
+
+static const struct session_ops session_ops = {.configure = configure, .freeze = do_freeze, .shutdown = do_shutdown,
+                                               .mounts = do_mounts, .broken = broken};
 
 static struct hostjob *find(struct guesthost *host, uint32_t id)
 {

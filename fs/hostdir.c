@@ -82,8 +82,8 @@ void hostdir_fill_attr(struct hostdir *hostdir, const struct stat *st, struct fu
         .ctimensec = (uint32_t)st->st_ctim.tv_nsec,
         .mode = st->st_mode,
         .nlink = (uint32_t)st->st_nlink,
-        .uid = st->st_uid,
-        .gid = st->st_gid,
+        .uid = hostdir->one_owner ? 0 : st->st_uid,
+        .gid = hostdir->one_owner ? 0 : st->st_gid,
         .rdev = encode_rdev(st->st_rdev),
         .blksize = (uint32_t)st->st_blksize,
     };
@@ -99,7 +99,7 @@ static struct vfs_node *find_node_locked(struct hostdir *hostdir, dev_t dev, ino
 {
     struct hash_link *link = hash_first(&hostdir->nodes, inode_hash(dev, ino));
     for (; link; link = hash_next(link)) {
-        struct vfs_node *node = (struct vfs_node *)link; /* by_inode is the first member */
+        struct vfs_node *node = (struct vfs_node *)(void *)((char *)link - offsetof(struct vfs_node, by_inode));
         if (node->dev == dev && node->ino == ino) {
             node->refs++;
             return node;
@@ -147,8 +147,8 @@ int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
     struct vfs_node *fresh = malloc(sizeof *fresh);
     if (!fresh)
         return -ENOMEM;
-    *fresh = (struct vfs_node){
-        .fd = owned, .dev = st.st_dev, .ino = st.st_ino, .type = st.st_mode & S_IFMT, .refs = 1};
+    *fresh = (struct vfs_node){.member.vfs = &hostdir->vfs, .fd = owned, .dev = st.st_dev, .ino = st.st_ino,
+                               .type = st.st_mode & S_IFMT, .refs = 1};
     out->node = find_or_add(hostdir, fresh);
     hostdir_fill_attr(hostdir, &st, &out->attr);
     if (out->node == fresh)
@@ -227,17 +227,26 @@ static int set_size(const struct vfs_node *node, const struct vfs_file *file, ui
     return rc < 0 ? hostdir_error() : 0;
 }
 
-static int set_owner(const struct vfs_node *node, const struct fuse_setattr_in *set)
+static int set_owner(const struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
 {
     uid_t uid = set->valid & FATTR_UID ? set->uid : (uid_t)-1;
     gid_t gid = set->valid & FATTR_GID ? set->gid : (gid_t)-1;
+    if (hostdir->one_owner)
+        return (uid == 0 || uid == (uid_t)-1) && (gid == 0 || gid == (gid_t)-1) ? 0 : -EPERM;
     return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? hostdir_error() : 0;
 }
 
-static int set_mode(const struct vfs_node *node, uint32_t mode)
+bool hostdir_mode_allowed(const struct hostdir *hostdir, uint32_t type, uint32_t mode)
+{
+    return !hostdir->one_owner || S_ISDIR(type) || !(mode & (S_ISUID | S_ISGID));
+}
+
+static int set_mode(const struct hostdir *hostdir, const struct vfs_node *node, uint32_t mode)
 {
     if (S_ISLNK(node->type))
         return -EOPNOTSUPP; /* some kernels would change it and fail all the same */
+    if (!hostdir_mode_allowed(hostdir, node->type, mode))
+        return -EPERM;
     return chmod(hostdir_proc_path(node->fd).text, mode) < 0 ? hostdir_error() : 0;
 }
 
@@ -268,9 +277,9 @@ static int hostdir_setattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
     if (rc == 0 && (set->valid & FATTR_KILL_SUIDGID))
         rc = hostdir_kill_suidgid(node->fd);
     if (rc == 0 && (set->valid & (FATTR_UID | FATTR_GID)))
-        rc = set_owner(node, set);
+        rc = set_owner((struct hostdir *)vfs, node, set);
     if (rc == 0 && (set->valid & FATTR_MODE)) /* after the owner, whose change clears suid and sgid */
-        rc = set_mode(node, set->mode);
+        rc = set_mode((struct hostdir *)vfs, node, set->mode);
     if (rc == 0 && (set->valid & (FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW)))
         rc = set_times(node, set);
     return rc < 0 ? rc : hostdir_getattr(vfs, node, file, out);
@@ -338,6 +347,8 @@ static int open_root(struct hostdir *hostdir, int root_fd)
 {
     struct vfs_entry entry;
     int fd = openat(root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOTDIR)
+        fd = open(hostdir_proc_path(root_fd).text, O_PATH | O_CLOEXEC);
     if (fd < 0)
         return hostdir_error();
     int rc = hostdir_enter_fd(hostdir, fd, &entry);
@@ -358,6 +369,7 @@ struct vfs *hostdir_new(const struct hostdir_config *config)
     hostdir->cred = config->cred;
     hostdir->allow_devices = config->allow_devices;
     hostdir->all_xattrs = config->all_xattrs;
+    hostdir->one_owner = config->one_owner;
     hostdir_cred_init(hostdir);
     pthread_mutex_init(&hostdir->lock, NULL);
     int rc = hash_init(&hostdir->nodes);

@@ -17,10 +17,12 @@ enum hostdir_cred {
 };
 
 struct hostdir_config {
-    int root_fd; /* the directory, O_PATH is enough; not kept */
+    int root_fd; /* the directory, or one file, that is served; O_PATH is enough; not kept */
     enum hostdir_cred cred;
     bool allow_devices; /* mknod of block and character devices; otherwise EPERM */
     bool all_xattrs;    /* otherwise only user.*: the rest is EOPNOTSUPP and not listed */
+    bool one_owner; /* all appears to belong to root, and nothing can be given to others, be made setuid or setgid (EPERM):
+                       what it would really become is a program that runs as this process's user */
 };
 
 /* NULL with errno on failure (ENOTDIR, ENOMEM, EMFILE, ...). Things are created with the request's umask, for which the

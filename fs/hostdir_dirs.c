@@ -16,7 +16,7 @@ int hostdir_opendir(struct vfs *vfs, struct vfs_node *node, struct vfs_file **fi
     int fd = openat(node->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return hostdir_error();
-    int rc = hostdir_file_new(fd, node->dev, file);
+    int rc = hostdir_file_new(vfs, fd, node->dev, file);
     if (rc < 0)
         return rc;
     (*file)->own_ino = node->ino;

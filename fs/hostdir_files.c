@@ -10,13 +10,14 @@
 
 #include "fs/hostdir_internal.h"
 
-int hostdir_file_new(int fd, dev_t dev, struct vfs_file **out)
+int hostdir_file_new(struct vfs *vfs, int fd, dev_t dev, struct vfs_file **out)
 {
     struct vfs_file *file = calloc(1, sizeof *file);
     if (!file) {
         close(fd);
         return -ENOMEM;
     }
+    file->member.vfs = vfs;
     file->fd = fd;
     file->dev = dev;
     pthread_mutex_init(&file->lock, NULL);
@@ -26,7 +27,6 @@ int hostdir_file_new(int fd, dev_t dev, struct vfs_file **out)
 
 int hostdir_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how, struct vfs_file **file)
 {
-    (void)vfs;
     if (!S_ISREG(node->type)) /* a fifo or a device would block, or act */
         return -EOPNOTSUPP;
     /* Never O_APPEND: the page cache of the peer writes back through any handle. */
@@ -38,7 +38,7 @@ int hostdir_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how
         close(fd);
         return rc;
     }
-    return hostdir_file_new(fd, node->dev, file);
+    return hostdir_file_new(vfs, fd, node->dev, file);
 }
 
 void hostdir_release(struct vfs *vfs, struct vfs_file *file)

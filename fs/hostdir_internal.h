@@ -17,7 +17,8 @@
 
 /* An inode. Its descriptor keeps it from being freed, so no other inode can have the same numbers meanwhile. */
 struct vfs_node {
-    struct hash_link by_inode; /* first */
+    struct vfs_member member; /* first */
+    struct hash_link by_inode;
     int fd;                    /* O_PATH */
     dev_t dev;
     ino_t ino;
@@ -26,6 +27,7 @@ struct vfs_node {
 };
 
 struct vfs_file {
+    struct vfs_member member; /* first */
     int fd;
     dev_t dev;
     atomic_int nowait; /* enum hostdir_nowait */
@@ -47,7 +49,7 @@ enum { HOSTDIR_DEVICES = 256 };
 struct hostdir {
     struct vfs vfs; /* first */
     enum hostdir_cred cred;
-    bool allow_devices, all_xattrs;
+    bool allow_devices, all_xattrs, one_owner;
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3]; /* this process's, at the start */
     struct vfs_node *root;
 
@@ -83,6 +85,8 @@ int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out);
 int hostdir_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, struct vfs_entry *out);
 void hostdir_forget(struct vfs *vfs, struct vfs_node *node);
 
+/* Whether something of this type may have these bits. */
+bool hostdir_mode_allowed(const struct hostdir *hostdir, uint32_t type, uint32_t mode);
 /* Clears suid, and sgid where the group may execute, of the file behind a descriptor (O_PATH will do). */
 int hostdir_kill_suidgid(int fd);
 
@@ -108,7 +112,7 @@ int hostdir_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node
                    int flags, unsigned how, struct vfs_entry *out, struct vfs_file **file);
 
 /* hostdir_files.c */
-int hostdir_file_new(int fd, dev_t dev, struct vfs_file **out); /* takes the descriptor over */
+int hostdir_file_new(struct vfs *vfs, int fd, dev_t dev, struct vfs_file **out); /* takes the descriptor over */
 int hostdir_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how, struct vfs_file **file);
 void hostdir_release(struct vfs *vfs, struct vfs_file *file);
 ssize_t hostdir_read(struct vfs *vfs, struct vfs_file *file, void *buf, size_t size, uint64_t offset, unsigned how);

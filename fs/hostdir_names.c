@@ -29,6 +29,8 @@ int hostdir_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node 
     struct hostdir_saved_cred saved;
     if ((S_ISCHR(mode) || S_ISBLK(mode)) && !hostdir->allow_devices)
         return -EPERM;
+    if (!hostdir_mode_allowed(hostdir, mode, mode))
+        return -EPERM;
     int rc = hostdir_cred_enter(hostdir, cred, &saved);
     if (rc < 0)
         return rc;
@@ -108,7 +110,7 @@ static int enter_created(struct hostdir *hostdir, int fd, struct vfs_entry *out,
         close(fd);
         return rc;
     }
-    rc = hostdir_file_new(fd, out->node->dev, file);
+    rc = hostdir_file_new(&hostdir->vfs, fd, out->node->dev, file);
     if (rc < 0)
         hostdir_forget(&hostdir->vfs, out->node);
     return rc;
@@ -119,7 +121,7 @@ int hostdir_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node
 {
     struct hostdir *hostdir = (struct hostdir *)vfs;
     struct hostdir_saved_cred saved;
-    int rc = hostdir_cred_enter(hostdir, cred, &saved);
+    int rc = hostdir_mode_allowed(hostdir, S_IFREG, mode) ? hostdir_cred_enter(hostdir, cred, &saved) : -EPERM;
     if (rc < 0)
         return rc;
     int fd = hostdir_open_beneath(dir->fd, name, (flags & O_ACCMODE) | O_CREAT | O_EXCL | O_NOCTTY, mode);

@@ -38,3 +38,20 @@ fs_libhostview_a_SOURCES = \
 	fs/nodes.c fs/nodes.h \
 	fs/notifier.c fs/notifier.h \
 	fs/pump.c fs/pump.h
+
+# gondolin-vfs: serves host directories to the guest, confined.
+pkglibexec_PROGRAMS += gondolin-vfs
+gondolin_vfs_SOURCES = fs/worker_main.c fs/worker_proto.h
+gondolin_vfs_LDADD = fs/libworker.a fs/libfs.a -lpthread
+
+# All of it but main, also for tests.
+noinst_LIBRARIES += fs/libworker.a
+fs_libworker_a_SOURCES = \
+	fs/inbox.c fs/inbox.h \
+	fs/mounttable.c fs/mounttable.h \
+	fs/readonly.c \
+	fs/stacked.c fs/stacked.h \
+	fs/sync.h \
+	fs/worker_confine.c fs/worker_confine.h \
+	fs/worker_seccomp.c \
+	fs/worker_stack.c fs/worker_stack.h

@@ -3,8 +3,8 @@
  * own objects, names are single components that have passed fs/wire (1..255 bytes, no '/', not "." or "..").
  *
  * A provider embeds `struct vfs` as its first member. One that stacks on another (readonly, shadow, hooks) holds a
- * `struct vfs *` below it and passes on what it does not change; it may hand the lower provider's nodes and files through
- * as they are, or wrap them.
+ * `struct vfs *` below it, passes on what it does not change, and hands the lower provider's nodes and files through as
+ * they are: each says whose it is (struct vfs_member), and its provider which stack it stands at the bottom of.
  *
  * Nodes are reference counted: each struct vfs_entry that an operation fills carries one reference, given back by
  * `forget`. The same inode is always the same node while a reference to it exists. A node stays usable, unlinked or not,
@@ -22,8 +22,8 @@
 #include <sys/types.h>
 
 struct vfs;
-struct vfs_node; /* completed by each provider */
-struct vfs_file; /* an open file or directory, completed by each provider */
+struct vfs_node; /* completed by each provider; begins with a struct vfs_member */
+struct vfs_file; /* an open file or directory, completed by each provider; begins with a struct vfs_member */
 
 /* On whose behalf something is created. The ids are the claims of the peer's kernel. */
 struct vfs_cred {
@@ -119,6 +119,20 @@ struct vfs_ops {
 
 struct vfs {
     const struct vfs_ops *ops;
+    struct vfs *top; /* what stands on top of this one; NULL: nothing does */
+    void *mounted;   /* of a top: for whoever has mounted it (fs/mounttable) */
 };
+
+/* What every node and every open file begins with. */
+struct vfs_member {
+    struct vfs *vfs; /* the provider that has made it */
+};
+
+/* The provider at the top of the stack that a node or file belongs to: the one to call. */
+static inline struct vfs *vfs_top(const void *member)
+{
+    struct vfs *vfs = ((const struct vfs_member *)member)->vfs;
+    return vfs->top ? vfs->top : vfs;
+}
 
 #endif

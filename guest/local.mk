@@ -31,6 +31,10 @@ gondolin_guest_SOURCES = \
 	guest/rootserve.c guest/rootserve.h \
 	guest/standstill.c guest/standstill.h \
 	guest/uevent.c guest/uevent.h \
+	guest/vfsmount.c guest/vfsmount.h \
+	guest/vfspump.c guest/vfspump.h \
+	fs/inbox.c fs/inbox.h fs/sync.h \
+	fs/notifier.c fs/notifier.h \
 	$(GUEST_ENGINE_SOURCES) $(FS_SERVER_SOURCES) $(COMMON_SOURCES)
 gondolin_guest_CPPFLAGS = -I$(top_srcdir) -D_GNU_SOURCE= $(JSON_CFLAGS)
 gondolin_guest_CFLAGS = $(WARN_CFLAGS) -fno-pie -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \

@@ -22,6 +22,7 @@
 #include "guest/session.h"
 #include "guest/standstill.h"
 #include "guest/uevent.h"
+#include "guest/vfsmount.h"
 #include "src/err.h"
 #include "src/loop.h"
 #include "src/proto.h"
@@ -41,6 +42,7 @@ struct agent {
     uint64_t earlier_notices; /* sent by file services that have ended */
     uint64_t others_notices;  /* sent to the host of the machine that this one is a clone of */
     struct standstill standstill;
+    struct vfsmount *vfsmount;
 };
 
 static const struct account_files account_files = {.passwd = "/etc/passwd", .group = "/etc/group"};
@@ -63,6 +65,12 @@ static void go_on(void *data)
     standstill_end(&agent->standstill);
 }
 
+static void drop_mounts(struct agent *agent)
+{
+    vfsmount_drop(agent->vfsmount);
+    agent->vfsmount = NULL;
+}
+
 static void configure(void *data, const struct session_config *config)
 {
     struct agent *agent = data;
@@ -70,6 +78,7 @@ static void configure(void *data, const struct session_config *config)
     if (config->cloned) {
         agent->others_notices += config->notices;
         go_on(agent);
+        drop_mounts(agent); /* they were the other's; its threads have to run to end */
     }
     identity_name_machine(config, agent->root_writable);
 }
@@ -143,10 +152,35 @@ static void root_serving_ended(void *data, uint32_t events)
     serve_root(agent);
 }
 
-/* The file system has to be at rest for its disk to be consistent. */
+static void mounts_applied(void *data, struct json_object *answer)
+{
+    const struct agent *agent = data;
+    session_answer_mounts(agent->session, answer);
+}
+
+static void mounts_failed(void *data, const char *why)
+{
+    (void)data;
+    log_line(LOG_LEVEL_ERROR, "files of the host: %s", why);
+}
+
+static int take_mounts(void *data, struct json_object *request, struct err *err)
+{
+    static const struct vfsmount_ops ops = {.applied = mounts_applied, .failed = mounts_failed};
+    struct agent *agent = data;
+    if (!agent->vfsmount && !(agent->vfsmount = vfsmount_new(agent->loop, &ops, agent)))
+        return err_errno(err, errno, "mounts");
+    return vfsmount_take(agent->vfsmount, request, err);
+}
+
+/* The file system has to be at rest for its disk to be consistent; before that, what was written to mapped files of the
+ * host has to get there. */
 static void finish(void *data)
 {
     struct agent *agent = data;
+    sync();
+    vfsmount_drop(agent->vfsmount);
+    agent->vfsmount = NULL;
     rootserve_stop(agent->rootserve);
     agent->rootserve = NULL;
     mounts_finish();
@@ -166,6 +200,7 @@ static const struct session_ops session_ops = {
     .go_on = go_on,
     .freeze = freeze,
     .shutdown = shut_down,
+    .mounts = take_mounts,
     .broken = broken,
 };
 

@@ -80,6 +80,7 @@ static void send_ready(struct session *s)
     struct json_object *ready = json_object_new_object();
     uname(&uts);
     add_string(ready, "kernel", uts.release);
+    json_object_object_add(ready, "mounts", json_object_new_boolean(true));
     add_string(ready, "root", s->root_writable ? "rw" : "ro");
     json_object_object_add(ready, "notices", json_object_new_boolean(s->notices));
     send_json(s, CTL_READY, ready);
@@ -290,6 +291,14 @@ static int take_shutdown(struct session *s, const uint8_t *payload, size_t len, 
     return rc;
 }
 
+static int take_mounts(struct session *s, const uint8_t *payload, size_t len, struct err *err)
+{
+    struct json_object *object = payload_parse(payload, len, err);
+    int rc = object ? s->ops->mounts(s->data, object, err) : -err->code;
+    json_object_put(object);
+    return rc;
+}
+
 static int take_ping(struct session *s, const uint8_t *payload, size_t len, struct err *err)
 {
     if (len > PING_MAX)
@@ -316,6 +325,8 @@ static int session_frame(struct session *s, const struct ctl_header *header, con
         return take_quiesce(s, payload, len, err);
     case CTL_FREEZE:
         return take_freeze(s, payload, len, err);
+    case CTL_MOUNTS:
+        return take_mounts(s, payload, len, err);
     default:
         return err_set(err, EPROTO, "a type that the host never sends");
     }
@@ -426,6 +437,11 @@ void session_log(struct session *s, const char *line)
 {
     if (channel_queued(s->channel) <= LOG_QUEUE_MAX)
         send_frame(s, CTL_LOG, line, strnlen(line, LOG_LINE_MAX));
+}
+
+void session_answer_mounts(struct session *s, struct json_object *answer)
+{
+    send_json(s, CTL_MOUNTS, answer);
 }
 
 void session_goodbye(struct session *s)

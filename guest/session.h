@@ -8,6 +8,7 @@
 #ifndef GONDOLIN_GUEST_SESSION_H
 #define GONDOLIN_GUEST_SESSION_H
 
+#include <json-c/json.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +47,9 @@ struct session_ops {
     /* Freezes or thaws. Called in a thread of its own. Returns 0 or -errno. */
     int (*freeze)(void *data, bool frozen);
     void (*shutdown)(void *data, uint64_t grace_ms);
+    /* What is to be mounted from the host (CTL_MOUNTS); `request` is borrowed. Answered later with session_answer_mounts.
+     * 0, or -errno with *err set. */
+    int (*mounts)(void *data, struct json_object *request, struct err *err);
     /* The host broke the protocol, or the port failed: nothing more is read. */
     void (*broken)(void *data, const struct err *err);
 };
@@ -65,6 +69,9 @@ struct jobs *session_jobs(struct session *session);
 
 /* A line for the host's log, cut at 1024 bytes; dropped while more than 64 KiB wait to be sent. */
 void session_log(struct session *session, const char *line);
+
+/* `answer` is handed over. */
+void session_answer_mounts(struct session *session, struct json_object *answer);
 
 void session_goodbye(struct session *session);
 

@@ -14,11 +14,12 @@
 #include "images/tree.h"
 #include "src/cleanup.h"
 
-/* What the agent needs before it can reach the root disk and the host. ext4 is here for kernels that do not have it
+/* What the agent needs to reach the root disk and the host, and to show the host's files. ext4 is here for kernels that do not have it
  * built in. */
-static const char *const boot_modules[] = {"virtio_pci", "virtio_blk", "virtio_console", "ext4", "virtio_rng", NULL};
+static const char *const boot_modules[] = {"virtio_pci", "virtio_blk", "virtio_console", "ext4", "virtio_rng", "fuse",
+                                           NULL};
 
-static const char *const extra_modules[] = {"fuse", "overlay", "virtio_net", NULL};
+static const char *const extra_modules[] = {"overlay", "virtio_net", NULL};
 
 /* Adds the files of order->list[from...] and the file that lists them. */
 static void add_modules(struct tree *tree, const struct kernel *kernel, const struct modules *modules,

@@ -198,6 +198,14 @@ static int handle_notices(struct agent_link *link, const uint8_t *payload, size_
     return 0;
 }
 
+static int handle_mounts(struct agent_link *link, const uint8_t *payload, size_t len)
+{
+    struct json_object *object = agent_link_parse(payload, len);
+    int rc = link->ops->mounts(link->data, object);
+    json_object_put(object);
+    return rc;
+}
+
 /* 0, or -EPROTO for what no agent sends. */
 static int dispatch(struct agent_link *link, const struct ctl_header *header, const uint8_t *payload, size_t len)
 {
@@ -210,6 +218,8 @@ static int dispatch(struct agent_link *link, const struct ctl_header *header, co
         return 0;
     case CTL_NOTICES:
         return handle_notices(link, payload, len);
+    case CTL_MOUNTS:
+        return handle_mounts(link, payload, len);
     case CTL_LOG:
         handle_log(link, payload, len);
         return 0;

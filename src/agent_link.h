@@ -28,6 +28,8 @@ struct agent_link_ops {
     void (*frozen)(void *data, int code);
     /* A frame about a job (types 16 to 31). 0, or -errno when it is impossible (ends the link). */
     int (*job_frame)(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len);
+    /* The answer to CTL_MOUNTS, borrowed; NULL when it was no object. 0, or -errno when it is impossible. */
+    int (*mounts)(void *data, struct json_object *answer);
     void (*log_line)(void *data, const char *line);
     void (*goodbye)(void *data);
     /* The link is over: `why` is a sentence. Called once. */

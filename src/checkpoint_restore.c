@@ -18,7 +18,7 @@ struct restoring {
     struct operation operation;
     struct supervisor *s;
     char *name;
-    bool boot;
+    bool boot, replaced;
     struct control_request *request; /* NULL: nobody waits any more */
     size_t request_len;
     struct timer *limit;
@@ -94,13 +94,18 @@ static void not_ready(void *data)
 {
     struct restoring *r = data;
     r->limit = NULL;
-    fail(r, ETIMEDOUT, "the guest of the checkpoint does not answer");
+    if (r->replaced)
+        finish(r); /* the guest takes its time with the mounts */
+    else
+        fail(r, ETIMEDOUT, "the guest of the checkpoint does not answer");
 }
 
 void checkpoint_restore_failed(struct supervisor *s, const char *why)
 {
-    if (s->restoring)
+    if (s->restoring && !s->restoring->replaced)
         fail(s->restoring, EIO, why);
+    else if (s->restoring)
+        finish(s->restoring);
 }
 
 static void replace_machine(struct supervisor *s)
@@ -115,12 +120,13 @@ static void replace_machine(struct supervisor *s)
     s->goodbye = false;
     s->restores++;
     front_connect(s->front, s->machine->root_fd);
-    s->machine->root_fd = -1;
+    host_mounts_connect(s->mounts, s->machine->vfs_fd);
+    s->machine->root_fd = s->machine->vfs_fd = -1;
     machine_free(old);
     supervisor_publish_machine(s);
 }
 
-void checkpoint_restore_ready(struct supervisor *s, bool notices)
+void checkpoint_restore_ready(struct supervisor *s, const struct machine_abilities *abilities)
 {
     struct restoring *r = s->restoring;
     struct err err = {0};
@@ -130,8 +136,15 @@ void checkpoint_restore_ready(struct supervisor *s, bool notices)
         return;
     }
     replace_machine(s);
-    supervisor_set_notices(s, notices);
-    finish(r);
+    r->replaced = true;
+    if (!supervisor_use_abilities(s, abilities))
+        finish(r);
+}
+
+void checkpoint_restore_settled(struct supervisor *s)
+{
+    if (s->restoring && s->restoring->replaced)
+        finish(s->restoring);
 }
 
 static void start_next(struct restoring *r)

@@ -118,7 +118,7 @@ static void finish(struct taking *t)
     if (t->name)
         tell_event(t, t->err.code ? t->err.text : NULL);
     else
-        supervisor_announce(s);
+        supervisor_prepared(s);
     answer(t);
     s->taking = NULL;
     operation_done(s, &t->operation);
@@ -439,7 +439,7 @@ static void went_on(void *data)
         agent_link_go_on(m->link);
     pump_go_on(front_pump(t->s->front));
     if (!t->name)
-        supervisor_announce(t->s);
+        supervisor_prepared(t->s);
 }
 
 /* ---- the beginning ---- */
@@ -555,7 +555,7 @@ void checkpoint_take_template(struct supervisor *s)
         *t = (struct taking){.operation.begin = begin, .s = s, .key = strdup(s->template_key), .work.lock = -1};
     if (!t || !t->key) {
         free(t);
-        supervisor_announce(s);
+        supervisor_prepared(s);
         return;
     }
     operation_add(s, &t->operation);

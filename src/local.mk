@@ -21,6 +21,7 @@ src_libhost_a_SOURCES = \
 	src/libexec.c src/libexec.h \
 	src/mount_options.c src/mount_options.h \
 	src/mountpoint.c src/mountpoint.h \
+	src/mount_spec.c src/mount_spec.h \
 	src/nearest.c src/nearest.h \
 	src/options.c src/options.h src/options_help.c \
 	src/progress.c src/progress.h \
@@ -39,6 +40,8 @@ src_libsupervisor_a_SOURCES = \
 	src/compat.c src/compat.h \
 	src/ctl_verbs.c src/ctl_verbs.h \
 	src/follow.c src/follow.h \
+	src/host_mounts.c src/host_mounts.h src/host_mounts_internal.h \
+	src/host_mounts_files.c \
 	src/job.h src/jobs.c src/jobs_internal.h \
 	src/job_dir.c \
 	src/job_files.c \
@@ -56,8 +59,10 @@ src_libsupervisor_a_SOURCES = \
 	src/supervisor.c src/supervisor.h src/supervisor_internal.h \
 	src/supervisor_end.c \
 	src/supervisor_files.c \
+	src/supervisor_mounts.c \
 	src/supervisor_start.c \
-	src/textring.c src/textring.h
+	src/textring.c src/textring.h \
+	src/vfs_worker.c src/vfs_worker.h
 
 pkglibexec_PROGRAMS += gondolin-keeper
 gondolin_keeper_SOURCES = src/keeper_main.c

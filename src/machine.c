@@ -16,7 +16,7 @@
 
 /* Our ends of a machine's streams, and its own. */
 struct ends {
-    int ctl[2], root[2], console[2];
+    int ctl[2], root[2], vfs[2], console[2];
 };
 
 static void machine_read_console(void *data, uint32_t events)
@@ -85,11 +85,13 @@ static int make_ends(struct machine *m, struct ends *e)
 {
     int rc = socket_pair(e->ctl);
     rc = rc ? rc : socket_pair(e->root);
+    rc = rc ? rc : socket_pair(e->vfs);
     rc = rc ? rc : socket_pair(e->console);
     rc = rc ? rc : pipe2(m->vmm_log_fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
     if (rc)
         return rc;
     m->root_fd = e->root[0];
+    m->vfs_fd = e->vfs[0];
     m->console_fd = e->console[0];
     m->console_watch = watch_stream(m, m->console_fd, machine_read_console);
     m->vmm_log_watch = loop_watch(m->s->loop, m->vmm_log_fd[0], EPOLLIN, read_vmm_log, m);
@@ -125,8 +127,8 @@ static struct vmm_config machine_config(const struct supervisor *s, const char *
         .root_disk = base_disk ? base_disk : o->root_disk ? o->root_disk : image->rootfs,
         .root_mode = root_mode(o),
         .overlay = overlay,
-        .ports = {{PORT_CTL, -1}, {PORT_ROOT, -1}},
-        .port_count = 2,
+        .ports = {{PORT_CTL, -1}, {PORT_ROOT, -1}, {PORT_VFS, -1}},
+        .port_count = 3,
         .console_fd = -1,
         .log_fd = -1,
     };
@@ -161,6 +163,7 @@ static int start_vmm(struct machine *m, const struct ends *e, const char *disk, 
     config.load = load;
     config.ports[0].fd = e->ctl[1];
     config.ports[1].fd = e->root[1];
+    config.ports[2].fd = e->vfs[1];
     config.console_fd = e->console[1];
     config.log_fd = m->vmm_log_fd[1];
     int rc = m->backend->start(m->s->loop, &config, &vm_events, m, &m->vm, err);
@@ -201,8 +204,8 @@ struct machine *machine_start(struct supervisor *s, const struct machine_origin 
         err_errno(err, ENOMEM, "mount");
         return NULL;
     }
-    *m = (struct machine){.s = s, .backend = s->backend, .started_ms = loop_now_ms(), .root_fd = -1, .console_fd = -1,
-                          .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
+    *m = (struct machine){.s = s, .backend = s->backend, .started_ms = loop_now_ms(), .root_fd = -1, .vfs_fd = -1,
+                          .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
     const struct checkpoint *base = origin->base;
     bool load_memory = base && !origin->boot && base->manifest.kind == CHECKPOINT_FULL;
     if (start_on(m, base, load_memory, err) < 0) {
@@ -238,7 +241,7 @@ void machine_free(struct machine *m)
         m->backend->free_vm(m->vm);
     watch_del(m->console_watch);
     watch_del(m->vmm_log_watch);
-    const int fds[] = {m->root_fd, m->console_fd, m->vmm_log_fd[0], m->vmm_log_fd[1]};
+    const int fds[] = {m->root_fd, m->vfs_fd, m->console_fd, m->vmm_log_fd[0], m->vmm_log_fd[1]};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -56,13 +56,18 @@ static void hello(void *data, struct json_object *greeting, struct json_object *
     json_object_object_add(config, "machine_id", json_object_new_string(m->s->machine_id));
 }
 
+static bool is_true(struct json_object *object, const char *name)
+{
+    struct json_object *value;
+    return object && json_object_object_get_ex(object, name, &value) && json_object_get_boolean(value);
+}
+
 static void ready(void *data, struct json_object *object)
 {
     struct machine *m = data;
-    struct json_object *notices;
     note_kernel(m->s, object);
-    bool told = object && json_object_object_get_ex(object, "notices", &notices) && json_object_get_boolean(notices);
-    supervisor_machine_ready(m, told);
+    const struct machine_abilities abilities = {.notices = is_true(object, "notices"), .mounts = is_true(object, "mounts")};
+    supervisor_machine_ready(m, &abilities);
 }
 
 static int job_frame(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len)
@@ -115,6 +120,12 @@ static void frozen(void *data, int code)
         checkpoint_guest_frozen(m->s, code);
 }
 
+static int mounts(void *data, struct json_object *answer)
+{
+    struct machine *m = data;
+    return is_current(m) ? host_mounts_answer(m->s->mounts, answer) : -EPROTO;
+}
+
 static void log_line(void *data, const char *line)
 {
     const struct machine *m = data;
@@ -141,6 +152,7 @@ struct agent_link *machine_link(struct machine *m, int fd)
                                               .notices = notices,
                                               .quiet = quiet,
                                               .frozen = frozen,
+                                              .mounts = mounts,
                                               .job_frame = job_frame,
                                               .log_line = log_line,
                                               .goodbye = goodbye,

@@ -18,9 +18,10 @@ struct mount_options {
     unsigned cpus;
     uint64_t memory;
     bool exec, allow_other, cold, disk_only;
+    struct option_list binds, memory_files; /* to be freed */
 };
 
-enum { MOUNT_OPTIONS_TABLE = 19 };
+enum { MOUNT_OPTIONS_TABLE = 21 };
 
 /* Fills `table` (ended by an empty entry) so that parsing fills *to. */
 void mount_options_table(struct mount_options *to, struct option_spec table[MOUNT_OPTIONS_TABLE]);

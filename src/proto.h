@@ -37,8 +37,8 @@ enum ctl_type {
      * machine_id 16, hex is lower-case; what is absent stays as it is. May come again at any time. To a guest that is
      * quiet it says that it is a clone: it goes on once it has its own clock and entropy, and counts notices anew. */
     CTL_CONFIG = 2,
-    /* g: {"root":"rw"|"ro","notices":true|false,"kernel":"6.1..."}: whether gondolin.root carries notices of what the
-     * guest's own processes change; jobs and file requests are served from here on */
+    /* g: {"root":"rw"|"ro","notices":true|false,"mounts":true,"kernel":"6.1..."}: whether gondolin.root carries notices of
+     * what the guest's own processes change, and whether CTL_MOUNTS is understood; jobs and file requests are served from here on */
     CTL_READY = 3,
     /* h and g: liveness; PONG returns PING's payload (at most 4096 bytes) */
     CTL_PING = 4,
@@ -84,6 +84,12 @@ enum ctl_type {
     CTL_QUIESCE = 34,
     /* h: {"frozen":true|false}: FIFREEZE / FITHAW of writable file systems; g answers {"errno":N} */
     CTL_FREEZE = 33,
+    /* h: {"session":"32 hex digits"|null,"mounts":[{"id":N,"target":"/path","file":B,"ro":B,"noexec":B},...]}: all that
+     * is to be mounted from gondolin.vfs, outer targets first; what is mounted and not in it is unmounted. `id` names the
+     * entry in the root of the FUSE session. Another session than the one before drops everything first, and begins a
+     * new FUSE session on the port (fs/sync.h); null ends the last one. g answers {"session":"...",
+     * "mounts":[{"id":N,"errno":N,"error":"..."},...],"removed":[...]} with what has been tried. */
+    CTL_MOUNTS = 35,
 };
 
 /* Fills *h. */

@@ -113,6 +113,8 @@ static void finish(struct supervisor *s)
 {
     set_state(s, s->orderly ? STATE_EXITED : STATE_FAILED);
     jobs_set_link(s->jobs, NULL, s->why_ended);
+    if (s->mounts)
+        host_mounts_disconnect(s->mounts);
     if (s->front)
         pump_disconnect(front_pump(s->front));
     record_end(s->console);
@@ -185,14 +187,18 @@ void supervisor_publish_machine(struct supervisor *s)
     session_publish(&s->session, NULL);
 }
 
-void supervisor_set_notices(struct supervisor *s, bool notices)
+bool supervisor_use_abilities(struct supervisor *s, const struct machine_abilities *abilities)
 {
-    uint32_t kept_ms = notices ? CACHED_WITH_NOTICES_MS : CACHED_MS;
-    s->notices = notices;
+    uint32_t kept_ms = abilities->notices ? CACHED_WITH_NOTICES_MS : CACHED_MS;
+    s->abilities = *abilities;
     pump_set_timeouts(front_pump(s->front), kept_ms, kept_ms);
+    bool waits = host_mounts_agent(s->mounts, abilities->mounts);
+    if (waits && !abilities->mounts)
+        supervisor_mounts_settled(s, "bind: the image's agent knows nothing of mounts; build the image again");
+    return waits;
 }
 
-void supervisor_announce(struct supervisor *s)
+static void announce(struct supervisor *s)
 {
     if (s->state != STATE_STARTING)
         return;
@@ -204,12 +210,32 @@ void supervisor_announce(struct supervisor *s)
     s->ready(s->ready_data, s->session.id);
 }
 
-static void first_machine_ready(struct supervisor *s, bool notices)
+/* At the start the sandbox is ready when its mounts are there, and not at all without them. */
+void supervisor_mounts_settled(struct supervisor *s, const char *failure)
+{
+    if (failure && s->state == STATE_STARTING)
+        supervisor_stop(s, false, failure);
+    else if (s->state == STATE_STARTING)
+        announce(s);
+    else
+        checkpoint_restore_settled(s);
+}
+
+void supervisor_prepared(struct supervisor *s)
+{
+    if (s->prepared || s->state != STATE_STARTING)
+        return;
+    s->prepared = true;
+    if (!supervisor_use_abilities(s, &s->abilities))
+        announce(s);
+}
+
+static void first_machine_ready(struct supervisor *s, const struct machine_abilities *abilities)
 {
     struct err err = {0};
     timer_cancel(s->start_timer);
     s->start_timer = NULL;
-    supervisor_set_notices(s, notices);
+    s->abilities = *abilities;
     if (s->records.jobs && jobs_restore(s->jobs, &s->records, s->machine->link, "", &err) < 0) {
         supervisor_stop(s, false, err.text);
         return;
@@ -218,16 +244,16 @@ static void first_machine_ready(struct supervisor *s, bool notices)
     if (s->make_template)
         checkpoint_take_template(s);
     else
-        supervisor_announce(s);
+        supervisor_prepared(s);
 }
 
-void supervisor_machine_ready(struct machine *m, bool notices)
+void supervisor_machine_ready(struct machine *m, const struct machine_abilities *abilities)
 {
     struct supervisor *s = m->s;
     if (m == s->next)
-        checkpoint_restore_ready(s, notices);
+        checkpoint_restore_ready(s, abilities);
     else if (s->state == STATE_STARTING)
-        first_machine_ready(s, notices);
+        first_machine_ready(s, abilities);
 }
 
 static void machine_ended(struct supervisor *s, const char *reason)
@@ -392,6 +418,7 @@ static int make_tree(struct supervisor *s, struct err *err)
     if (!s->control || !s->console || !s->log || !s->events)
         return err_errno(err, ENOMEM, "mount: control files");
     int rc = supervisor_files_add(s);
+    rc = rc < 0 ? rc : supervisor_mounts_add(s);
     s->jobs = rc < 0 ? NULL : jobs_new(s->control, s->work_dir, &events, s);
     return s->jobs ? 0 : err_errno(err, rc < 0 ? -rc : errno, "mount: control files");
 }

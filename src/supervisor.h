@@ -13,6 +13,7 @@
 #include "images/image.h"
 #include "src/err.h"
 #include "src/mount_options.h"
+#include "src/mount_spec.h"
 
 struct supervisor_start {
     const struct mount_options *options;
@@ -20,6 +21,7 @@ struct supervisor_start {
     bool made_mountpoint;   /* to be removed at the end */
     struct image *image;    /* borrowed */
     struct checkpoint *from; /* NULL: none; borrowed, and moved out of when it has been used */
+    struct mount_specs *mounts; /* emptied */
     int waiter_fd;          /* the writing end of a pipe; that nobody reads it any more ends a sandbox that boots. -1: none */
 };
 

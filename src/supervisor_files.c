@@ -57,7 +57,7 @@ static void render_files_status(const struct supervisor *s, FILE *out)
 {
     struct pump_counters c;
     pump_counters(front_pump(s->front), &c);
-    fprintf(out, "files_notices %d\n", s->notices);
+    fprintf(out, "files_notices %d\n", s->abilities.notices);
     fprintf(out, "files_requests %llu\nfiles_waiting %zu\nfiles_in_guest %zu\nfiles_interrupted %llu\n",
             (unsigned long long)c.requests, c.waiting, c.sent, (unsigned long long)c.interrupted);
 }
@@ -92,6 +92,7 @@ static void render_status(void *object, FILE *out)
     fprintf(out, "jobs_running %u\n", jobs_count(s->jobs, JOB_RUNNING) + jobs_count(s->jobs, JOB_STARTING));
     if (s->front)
         render_files_status(s, out);
+    host_mounts_status(s->mounts, out);
     if (s->why_ended[0])
         fprintf(out, "reason %s\n", s->why_ended);
 }
@@ -275,6 +276,39 @@ static void verb_restore(void *object, char **words, size_t count, struct contro
     checkpoint_restore(object, words[1], count > 2, request, len);
 }
 
+static int check_bind(void *object, char **words, size_t count, struct err *err)
+{
+    struct mount_spec spec;
+    (void)object, (void)count;
+    if (words[1][0] != '/')
+        return -err_set(err, EINVAL, "bind: \"%.200s\": the path on the host has to be absolute", words[1]);
+    int rc = mount_spec_bind("bind", words[1], &spec, err);
+    if (rc == 0)
+        mount_spec_free(&spec);
+    return -rc;
+}
+
+static void verb_bind(void *object, char **words, size_t count, struct control_request *request, size_t len)
+{
+    struct supervisor *s = object;
+    struct mount_spec spec;
+    struct err err = {0};
+    (void)count;
+    if (mount_spec_bind("bind", words[1], &spec, &err) < 0) {
+        control_reply_error(request, err.code, "%s", err.text);
+        return;
+    }
+    host_mounts_bind(s->mounts, &spec, request, len);
+    mount_spec_free(&spec);
+}
+
+static void verb_unbind(void *object, char **words, size_t count, struct control_request *request, size_t len)
+{
+    struct supervisor *s = object;
+    (void)count;
+    host_mounts_unbind(s->mounts, words[1], request, len);
+}
+
 static const struct ctl_verb verbs[] = {
     {.name = "umount", .arguments = "", .summary = "end the sandbox in order and unmount it", .run = verb_umount},
     {.name = "kill", .arguments = "", .summary = "end the machine at once and unmount", .run = verb_kill},
@@ -284,6 +318,10 @@ static const struct ctl_verb verbs[] = {
      .check = check_checkpoint, .run_later = verb_checkpoint},
     {.name = "restore", .min = 1, .max = 2, .arguments = "NAME [disk]", .summary = "go back to a checkpoint, or boot its disk",
      .check = check_checkpoint, .run_later = verb_restore},
+    {.name = "bind", .min = 1, .max = 1, .arguments = "HOST:GUEST[:OPTION,...]",
+     .summary = "show a directory or file of the host in the guest", .check = check_bind, .run_later = verb_bind},
+    {.name = "unbind", .min = 1, .max = 1, .arguments = "GUEST", .summary = "take it away again",
+     .run_later = verb_unbind},
     {.name = NULL},
 };
 

@@ -7,6 +7,7 @@
 #include "fs/front.h"
 #include "src/agent_link.h"
 #include "src/follow.h"
+#include "src/host_mounts.h"
 #include "src/job.h"
 #include "src/job_record.h"
 #include "src/loop.h"
@@ -32,6 +33,12 @@ struct operation {
     void (*begin)(struct operation *operation);
 };
 
+/* What the agent of a machine says it can do. */
+struct machine_abilities {
+    bool notices; /* tells of what the guest's processes change */
+    bool mounts;  /* takes CTL_MOUNTS */
+};
+
 struct supervisor {
     const struct supervisor_start *start;
     supervisor_ready_fn *ready;
@@ -50,6 +57,7 @@ struct supervisor {
     struct control_node *checkpoints_dir;
     struct front *front;
     struct jobs *jobs;
+    struct host_mounts *mounts;
     struct record *console, *log;
     struct follow *events;
 
@@ -72,7 +80,8 @@ struct supervisor {
     char *guest_kernel;
     char boot_phases[1024]; /* "boot_NAME_us N\n" lines */
 
-    bool notices;        /* the guest tells of files its own processes change */
+    struct machine_abilities abilities; /* of the current machine */
+    bool prepared;       /* supervisor_prepared has been called */
     bool orderly;        /* the end was asked for */
     bool goodbye;        /* the guest has told that it is going to end */
     bool quit_wanted;    /* as soon as no operation is under way */
@@ -88,6 +97,9 @@ const char *supervisor_state_name(enum supervisor_state state);
 void supervisor_log(struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One JSON line for `events`: takes ownership of `object`, to which time and name are added. */
 void supervisor_event(struct supervisor *s, const char *name, struct json_object *object);
+/* supervisor_mounts.c: host directories in the guest. 0 or -errno. */
+int supervisor_mounts_add(struct supervisor *s);
+
 /* supervisor_end.c. The reason to give for the end of a machine, better than the monitor's where the guest said more. */
 void supervisor_explain(const struct supervisor *s, const char *reason, char *out, size_t size);
 /* For those who look for the sandbox later (src/ended.h), and for who waits for it (EIO). */
@@ -97,15 +109,19 @@ int supervisor_failure(const struct supervisor *s, struct err *err);
 /* Begins the end. `orderly`: the guest is asked first. Later calls only shorten it. */
 void supervisor_stop(struct supervisor *s, bool orderly, const char *why);
 
-/* What becomes of a machine. `notices`: the guest tells of what its processes change. */
-void supervisor_machine_ready(struct machine *machine, bool notices);
+/* What becomes of a machine. */
+void supervisor_machine_ready(struct machine *machine, const struct machine_abilities *abilities);
 void supervisor_machine_ended(struct machine *machine, const char *reason);
 void supervisor_channel_gone(struct machine *machine, const char *why);
 /* Puts the current machine into the session registry. */
 void supervisor_publish_machine(struct supervisor *s);
-void supervisor_set_notices(struct supervisor *s, bool notices);
-/* The sandbox can be used. Once. */
-void supervisor_announce(struct supervisor *s);
+/* The current machine is ready: caches as long as it allows, and its mounts. True: supervisor_mounts_settled is called, now
+ * or later. */
+bool supervisor_use_abilities(struct supervisor *s, const struct machine_abilities *abilities);
+/* Its guest has the mounts that it is to have, or not (a sentence). */
+void supervisor_mounts_settled(struct supervisor *s, const char *failure);
+/* A sandbox that starts has its machine as it is to be: the mounts come next, then it can be used. Once. */
+void supervisor_prepared(struct supervisor *s);
 
 /* supervisor_start.c: the first machine, from a checkpoint, a template, or cold. 0, or -errno with *err. */
 int supervisor_start_machine(struct supervisor *s, struct err *err);
@@ -118,14 +134,15 @@ void operation_done(struct supervisor *s, const struct operation *operation);
 
 /* checkpoint_take.c. For a request to make NAME that is parked: `len` bytes written to ctl, or 0 for a mkdir. */
 void checkpoint_take(struct supervisor *s, const char *name, bool disk_only, struct control_request *request, size_t len);
-/* Keeps the state of the machine as a template; supervisor_announce is called as soon as the guest goes on. */
+/* Keeps the state of the machine as a template; supervisor_prepared is called as soon as the guest goes on. */
 void checkpoint_take_template(struct supervisor *s);
 void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices);
 void checkpoint_guest_frozen(struct supervisor *s, int code);
 
 /* checkpoint_restore.c. `boot`: only the disk is used. */
 void checkpoint_restore(struct supervisor *s, const char *name, bool boot, struct control_request *request, size_t len);
-void checkpoint_restore_ready(struct supervisor *s, bool notices);
+void checkpoint_restore_ready(struct supervisor *s, const struct machine_abilities *abilities);
+void checkpoint_restore_settled(struct supervisor *s);
 void checkpoint_restore_failed(struct supervisor *s, const char *why);
 
 /* checkpoints_dir.c: the directory checkpoints/. 0 or -errno. */

@@ -276,6 +276,32 @@ static int make_files_absolute(struct mount_options *o, struct absolute *to, str
     return rc;
 }
 
+typedef int read_mount_fn(const char *what, const char *text, struct mount_spec *out, struct err *err);
+
+static int read_list(const char *what, const struct option_list *list, read_mount_fn *read_one, struct mount_specs *to,
+                     struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < list->count; i++) {
+        struct mount_spec spec;
+        rc = read_one(what, list->words[i], &spec, err);
+        rc = rc ? rc : mount_specs_add(to, what, &spec, err);
+        if (rc < 0)
+            mount_spec_free(&spec);
+    }
+    return rc;
+}
+
+/* Looks at what --bind and --memfs say, and opens what they name. */
+static int read_mounts(struct mount_options *o, struct mount_specs *to, struct err *err)
+{
+    int rc = read_list("--bind", &o->binds, mount_spec_bind, to, err);
+    rc = rc ? rc : read_list("--memfs", &o->memory_files, mount_spec_memory, to, err);
+    option_list_free(&o->binds);
+    option_list_free(&o->memory_files);
+    return rc < 0 ? err_wrap(err, "mount") : 0;
+}
+
 int verb_mount(int argc, char **argv)
 {
     bool foreground = false;
@@ -304,10 +330,17 @@ int verb_mount(int argc, char **argv)
     struct image image = {0};
     struct place place = {.fd = -1};
     struct absolute absolute;
-    struct mount_from from;
-    if (make_files_absolute(&options, &absolute, &err) < 0 || mount_from_open(&options, &from, &err) < 0 ||
-        open_image(options.image, &image, &err) < 0)
+    struct mount_from from = {.checkpoint.lock_fd = -1};
+    struct mount_specs mounts = {0};
+    int rc = read_mounts(&options, &mounts, &err);
+    rc = rc ? rc : make_files_absolute(&options, &absolute, &err);
+    rc = rc ? rc : mount_from_open(&options, &from, &err);
+    rc = rc ? rc : open_image(options.image, &image, &err);
+    if (rc < 0) {
+        mount_specs_free(&mounts);
+        mount_from_close(&from);
         return verb_failed("mount", &err);
+    }
     sigset_t signals;
     block_signals(&signals);
     if (take_place(operand_at(&operands, 0), &place, &err) < 0) {
@@ -315,12 +348,13 @@ int verb_mount(int argc, char **argv)
     } else {
         struct supervisor_start start = {.options = &options, .mountpoint = place.path, .made_mountpoint = place.made,
                                          .image = &image, .from = options.from ? &from.checkpoint : NULL,
-                                         .waiter_fd = -1};
+                                         .mounts = &mounts, .waiter_fd = -1};
         code = foreground ? run_in_foreground(&start) : run_in_background(&start);
         place.made = place.made && code != 0;
     }
     give_up_place(&place);
     image_close(&image);
     mount_from_close(&from);
+    mount_specs_free(&mounts);
     return code;
 }

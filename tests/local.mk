@@ -43,5 +43,6 @@ include $(top_srcdir)/tests/integration/local.mk
 include $(top_srcdir)/tests/integration/cli.mk
 include $(top_srcdir)/tests/integration/fault.mk
 include $(top_srcdir)/tests/integration/files.mk
+include $(top_srcdir)/tests/integration/mounts.mk
 include $(top_srcdir)/tests/integration/scale.mk
 include $(top_srcdir)/tests/integration/vmm.mk

@@ -6,10 +6,10 @@ page=$GONDOLIN_SOURCE/docs/gondolin-files.5
 # "NAME MODE" of every subsection that has a mode.
 awk '/^\.S[sh] / { name = $2 } /^mode [0-7]*\.$/ { sub(/\./, "", $2); print name, $2 }' "$page" | sort >"$scratch/documented"
 
-sandbox
+sandbox sb --bind "$scratch:/NAME"
 mkdir "$sb/jobs/NAME"
 echo 'echo hello' >"$sb/run"
-for path in "$sb"/* "$sb"/jobs/clone "$sb"/jobs/NAME/*; do
+for path in "$sb"/* "$sb"/jobs/clone "$sb"/jobs/NAME/* "$sb"/mounts/NAME/*; do
     [ "$path" = "$sb/root" ] || [ -L "$path" ] || echo "${path#"$sb/"} $(stat -c 0%a "$path")"
 done | sort >"$scratch/there"
 diff "$scratch/documented" "$scratch/there" >"$scratch/diff" ||

@@ -51,8 +51,18 @@ static void broken(void *data, const struct err *err)
     host->broken = *err;
 }
 
+/* Answers with the request. */
+static int do_mounts(void *data, struct json_object *request, struct err *err)
+{
+    struct guesthost *host = data;
+    (void)err;
+    session_answer_mounts(host->session, json_object_get(request));
+    return 0;
+}
+
 static const struct session_ops session_ops = {.configure = configure, .stand_still = stand_still, .go_on = go_on,
-                                               .freeze = do_freeze, .shutdown = do_shutdown, .broken = broken};
+                                               .freeze = do_freeze, .shutdown = do_shutdown, .mounts = do_mounts,
+                                               .broken = broken};
 
 static struct hostjob *find(struct guesthost *host, uint32_t id)
 {

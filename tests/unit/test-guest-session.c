@@ -54,6 +54,16 @@ Test(guest_session, ping_is_answered_with_its_payload)
     guesthost_free(host);
 }
 
+Test(guest_session, mounts_are_passed_on_and_answered)
+{
+    struct guesthost *host = guesthost_new();
+    static const char request[] = "{\"session\":null,\"mounts\":[]}";
+    guesthost_send(host, CTL_MOUNTS, 0, 0, request, strlen(request));
+    cr_assert(wait_frame(host, CTL_MOUNTS));
+    cr_assert_str_eq(host->last, request);
+    guesthost_free(host);
+}
+
 Test(guest_session, freeze_answers_with_errno)
 {
     struct guesthost *host = guesthost_new();

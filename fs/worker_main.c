@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gondolin-vfs: serves host directories to the guest of one sandbox. Started by the supervisor (src/vfs_worker.c) with the
+ * descriptors of fs/worker_proto.h. Two threads: this one listens to the supervisor, the other one serves the guest.
+ *
+ * Stages, each of which takes rights away for good:
+ *   start     no new privileges, no core dumps, not traceable, few capabilities, no network
+ *   mounts    directories arrive as descriptors; nothing is read from the guest
+ *   confined  Landlock: exactly these directories; seccomp: what serving files takes
+ *   serving   the guest's requests, every one hostile until fs/wire has passed it */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/inbox.h"
+#include "fs/server.h"
+#include "fs/wire.h"
+#include "fs/worker_confine.h"
+#include "fs/worker_proto.h"
+#include "fs/worker_stack.h"
+
+enum {
+    MAX_HANDLES = 16384,
+    SPARE_FDS = 256,
+    MAX_NODES = 1 << 20, /* each costs a descriptor and some memory */
+    WORKERS = 8,
+};
+
+struct worker {
+    struct vfs *table;
+    struct server *server;
+    struct mount_counters *counters;
+    struct inbox inbox;
+    pthread_mutex_t tx_lock; /* held while a message is being written to the guest */
+    pthread_t serving;
+
+    struct worker_message mounts[MOUNTTABLE_MAX]; /* until START */
+    int fds[MOUNTTABLE_MAX];
+    unsigned mount_count;
+    bool started, has_netns;
+};
+
+/* ---- to the supervisor ---- */
+
+/* One that does not listen any more has ended, and so shall we. */
+static void tell(const struct worker_message *message)
+{
+    if (send(WORKER_CONTROL_FD, message, sizeof *message, MSG_NOSIGNAL) != (ssize_t)sizeof *message)
+        exit(1);
+}
+
+static void tell_done(uint32_t what, uint32_t id, int rc)
+{
+    const struct worker_message done = {.type = WORKER_DONE, .what = what, .id = id, .error = -rc};
+    tell(&done);
+}
+
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *fmt, ...)
+{
+    struct worker_message message = {.type = WORKER_LOG};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(message.text, 512, fmt, ap);
+    va_end(ap);
+    tell(&message);
+}
+
+/* ---- the guest ---- */
+
+static int write_all(int fd, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, bytes, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -errno;
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* A guest that takes no answers holds up only itself. */
+static void send_message(void *data, const void *message, size_t len)
+{
+    struct worker *w = data;
+    pthread_mutex_lock(&w->tx_lock);
+    write_all(WORKER_STREAM_FD, message, len); /* that the stream has ended is found by reading */
+    pthread_mutex_unlock(&w->tx_lock);
+}
+
+static int serve_buffered(struct worker *w)
+{
+    uint8_t *message;
+    size_t len;
+    int rc;
+    while ((rc = inbox_next(&w->inbox, &message, &len)) > 0) {
+        rc = server_receive(w->server, message, len);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+static void *serve(void *data)
+{
+    struct worker *w = data;
+    for (;;) {
+        ssize_t n = inbox_fill(&w->inbox, WORKER_STREAM_FD);
+        if (n == 0)
+            exit(0); /* the machine is gone */
+        int rc = n < 0 ? (int)n : serve_buffered(w);
+        if (rc < 0) {
+            say("%s", rc == -EPROTO ? "the guest sent a malformed file request" : strerror(-rc));
+            exit(1);
+        }
+    }
+}
+
+static uint32_t max_nodes(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 4 * SPARE_FDS)
+        return SPARE_FDS;
+    rlim_t spare = files.rlim_cur / 4 < MAX_HANDLES ? files.rlim_cur / 4 : MAX_HANDLES;
+    rlim_t nodes = files.rlim_cur - spare - SPARE_FDS;
+    return nodes < MAX_NODES ? (uint32_t)nodes : MAX_NODES;
+}
+
+static int make_server(struct worker *w, const char *nonce)
+{
+    const struct server_config config = {
+        .max_write = WIRE_IO_LIMIT, .max_nodes = max_nodes(), .max_handles = MAX_HANDLES, .workers = WORKERS};
+    uint8_t mark[SYNC_MARK];
+    w->server = server_new(&config, w->table, send_message, w);
+    if (!w->server)
+        return -errno;
+    sync_mark(mark, nonce);
+    int rc = inbox_init(&w->inbox, sizeof(struct fuse_in_header), nonce);
+    return rc < 0 ? rc : write_all(WORKER_STREAM_FD, mark, sizeof mark);
+}
+
+/* ---- mounts ---- */
+
+static int mount_one(struct worker *w, const struct worker_message *mount, int fd)
+{
+    struct vfs *stack = worker_stack_new(mount, fd);
+    return stack ? mounttable_add(w->table, mount->id, stack, &w->counters[mount->slot]) : -errno;
+}
+
+static int take_mount(struct worker *w, const struct worker_message *mount, int fd)
+{
+    bool memory = mount->flags & WORKER_MOUNT_MEMORY;
+    if (mount->slot >= MOUNTTABLE_MAX || memory != (fd < 0))
+        return -EINVAL;
+    if (w->started)
+        return memory ? mount_one(w, mount, -1) : -EPERM;
+    if (w->mount_count == MOUNTTABLE_MAX)
+        return -ENOSPC;
+    w->fds[w->mount_count] = fd;
+    w->mounts[w->mount_count++] = *mount;
+    return 0;
+}
+
+static struct confine_directory describe(const struct worker_message *mount, int fd)
+{
+    struct stat st;
+    return (struct confine_directory){.fd = fd,
+                                      .writable = !(mount->flags & WORKER_MOUNT_READONLY),
+                                      .is_file = fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode)};
+}
+
+/* Before any other thread is started: Landlock holds for those that come after. */
+static void confine(struct worker *w)
+{
+    struct worker_message said = {.type = WORKER_CONFINED, .flags = w->has_netns ? WORKER_HAS_NETNS : 0,
+                                  .landlock_abi = (uint32_t)confine_landlock_version()};
+    struct confine_directory directories[MOUNTTABLE_MAX];
+    size_t count = 0;
+    for (unsigned i = 0; i < w->mount_count; i++)
+        if (w->fds[i] >= 0)
+            directories[count++] = describe(&w->mounts[i], w->fds[i]);
+    int rc = confine_files(directories, count);
+    if (rc == 0)
+        said.flags |= WORKER_HAS_LANDLOCK;
+    else if (rc != -ENOSYS)
+        say("Landlock: %s", strerror(-rc));
+    rc = confine_system_calls();
+    if (rc == 0)
+        said.flags |= WORKER_HAS_SECCOMP;
+    else
+        say("seccomp: %s", strerror(-rc));
+    tell(&said);
+}
+
+static int mount_all(struct worker *w)
+{
+    for (unsigned i = 0; i < w->mount_count; i++) {
+        int rc = mount_one(w, &w->mounts[i], w->fds[i]);
+        if (w->fds[i] >= 0)
+            close(w->fds[i]);
+        if (rc < 0) {
+            say("mount %u: %s", w->mounts[i].id, strerror(-rc));
+            tell_done(WORKER_MOUNT, w->mounts[i].id, rc);
+        }
+    }
+    return 0;
+}
+
+static int start(struct worker *w, const struct worker_message *message)
+{
+    if (w->started || strlen(message->text) != SYNC_NONCE)
+        return -EINVAL;
+    w->started = true;
+    confine(w);
+    mount_all(w);
+    int rc = make_server(w, message->text);
+    return rc < 0 ? rc : -pthread_create(&w->serving, NULL, serve, w);
+}
+
+static int take_unmount(struct worker *w, const struct worker_message *message)
+{
+    char name[16];
+    int rc = mounttable_remove(w->table, message->id);
+    snprintf(name, sizeof name, "%u", message->id);
+    if (rc == 0 && w->server)
+        server_invalidate_entry(w->server, mounttable_root(w->table), name);
+    return rc;
+}
+
+/* ---- from the supervisor ---- */
+
+static int take_message(struct worker *w, const struct worker_message *message, int fd)
+{
+    switch (message->type) {
+    case WORKER_MOUNT:
+        return take_mount(w, message, fd);
+    case WORKER_UNMOUNT:
+        return take_unmount(w, message);
+    case WORKER_START:
+        return start(w, message);
+    default:
+        exit(2);
+    }
+}
+
+/* The descriptor that came with a message, or -1. */
+static int descriptor_of(struct msghdr *header)
+{
+    int fd = -1;
+    const struct cmsghdr *c = CMSG_FIRSTHDR(header);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    return fd;
+}
+
+/* False when the supervisor has gone. */
+static bool receive(struct worker_message *message, int *fd)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {message, sizeof *message};
+    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t n;
+    do
+        n = recvmsg(WORKER_CONTROL_FD, &header, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return false;
+    if (n != (ssize_t)sizeof *message || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        exit(2);
+    message->text[WORKER_TEXT - 1] = '\0';
+    *fd = descriptor_of(&header);
+    return true;
+}
+
+static void listen_to_supervisor(struct worker *w)
+{
+    struct worker_message message;
+    int fd;
+    while (receive(&message, &fd)) {
+        int rc = take_message(w, &message, fd);
+        if (rc < 0 && fd >= 0)
+            close(fd);
+        tell_done(message.type, message.id, rc);
+    }
+}
+
+static int set_up(struct worker *w)
+{
+    w->has_netns = confine_network();
+    int rc = confine_process();
+    if (rc < 0)
+        return rc;
+    w->counters = mmap(NULL, MOUNTTABLE_MAX * sizeof *w->counters, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_COUNTERS_FD,
+                       0);
+    if (w->counters == MAP_FAILED)
+        return -errno;
+    close(WORKER_COUNTERS_FD);
+    pthread_mutex_init(&w->tx_lock, NULL);
+    w->table = mounttable_new();
+    return w->table ? 0 : -errno;
+}
+
+int main(int argc, char **argv)
+{
+    static struct worker worker;
+    (void)argv;
+    if (argc != 1 || fcntl(WORKER_CONTROL_FD, F_GETFD) < 0) {
+        fprintf(stderr, "gondolin-vfs: is started by gondolin mount only\n");
+        return 125;
+    }
+    int rc = set_up(&worker);
+    if (rc < 0) {
+        say("set up: %s", strerror(-rc));
+        return 1;
+    }
+    listen_to_supervisor(&worker);
+    return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the supervisor and gondolin-vfs. The worker is started with
+ *   descriptor 3: the byte stream of the port gondolin.vfs (fs/sync.h, then the FUSE wire protocol)
+ *   descriptor 4: a SOCK_SEQPACKET socket to the supervisor; every message is one struct worker_message
+ *   descriptor 5: a sealed memory file with one struct mount_counters for each mount
+ * and gets: any number of MOUNT (each answered DONE), then START (answered CONFINED and DONE). From then on only UNMOUNT
+ * and, for mounts without a host path, MOUNT. Anything else ends the worker; it also ends with either stream. */
+#ifndef GONDOLIN_FS_WORKER_PROTO_H
+#define GONDOLIN_FS_WORKER_PROTO_H
+
+#include <stdint.h>
+
+#include "fs/mounttable.h"
+
+enum { WORKER_STREAM_FD = 3, WORKER_CONTROL_FD = 4, WORKER_COUNTERS_FD = 5, WORKER_TEXT = 3584 };
+
+enum worker_type {
+    WORKER_MOUNT = 1,    /* supervisor: id, slot, flags, owner, cache, size, text (patterns, one a line), one descriptor */
+    WORKER_UNMOUNT = 2,  /* supervisor: id */
+    WORKER_START = 3,    /* supervisor: text (the stream's nonce) */
+    WORKER_DONE = 4,     /* worker: what (a worker_type), id, error (errno value or 0) */
+    WORKER_CONFINED = 5, /* worker: flags (enum worker_confinement) */
+    WORKER_LOG = 6,      /* worker: text, one line */
+};
+
+enum worker_mount_flags {
+    WORKER_MOUNT_MEMORY = 1, /* no descriptor: an empty tree in memory of at most `size` bytes */
+    WORKER_MOUNT_READONLY = 2,
+    WORKER_MOUNT_SHADOW_UPPER = 4, /* what is shadowed can be written, to memory (patterns that begin with '+') */
+};
+
+enum worker_owner { WORKER_OWNER_USER, WORKER_OWNER_RAW, WORKER_OWNER_MAPPED };
+enum worker_cache { WORKER_CACHE_AUTO, WORKER_CACHE_NONE };
+
+enum worker_confinement {
+    WORKER_HAS_LANDLOCK = 1,
+    WORKER_HAS_SECCOMP = 2,
+    WORKER_HAS_NETNS = 4, /* a network namespace without anything in it */
+};
+
+struct worker_message {
+    uint32_t type; /* enum worker_type */
+    uint32_t id;   /* of the mount */
+    uint32_t slot; /* of its counters */
+    uint32_t flags;
+    uint32_t owner, cache;
+    uint32_t what;
+    int32_t error;
+    uint64_t size;
+    uint32_t landlock_abi, reserved;
+    char text[WORKER_TEXT]; /* NUL-terminated */
+};
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/worker_stack.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "fs/hostdir.h"
+#include "fs/stacked.h"
+#include "fs/vfs.h"
+#include "fs/worker_proto.h"
+
+enum { LAYERS = 8 };
+
+struct stack {
+    struct vfs *layers[LAYERS]; /* the last one is the top */
+    unsigned count;
+};
+
+/* Takes what a constructor returned. */
+static int put(struct stack *stack, struct vfs *layer)
+{
+    if (!layer)
+        return -errno;
+    stack->layers[stack->count++] = layer;
+    return 0;
+}
+
+static struct vfs *top(const struct stack *stack)
+{
+    return stack->layers[stack->count - 1];
+}
+
+static struct vfs *bottom_new(const struct worker_message *mount, int root_fd)
+{
+    const struct hostdir_config config = {
+        .root_fd = root_fd,
+        .cred = mount->owner == WORKER_OWNER_RAW ? HOSTDIR_AS_CALLER : HOSTDIR_AS_SELF,
+        .one_owner = mount->owner == WORKER_OWNER_USER,
+    };
+    return hostdir_new(&config);
+}
+
+struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd)
+{
+    struct stack stack = {.count = 0};
+    int rc = put(&stack, bottom_new(mount, root_fd));
+    if (rc == 0 && (mount->flags & WORKER_MOUNT_READONLY))
+        rc = put(&stack, readonly_new(top(&stack)));
+    if (rc < 0) {
+        errno = -rc;
+        return NULL;
+    }
+    for (unsigned i = 0; i < stack.count; i++)
+        stack.layers[i]->top = top(&stack);
+    return top(&stack);
+}

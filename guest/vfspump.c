@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/vfspump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fs/inbox.h"
+#include "fs/notifier.h"
+#include "fs/wire.h"
+
+enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096 };
+
+struct vfspump {
+    int port, fuse, stop, epoll; /* stop: an eventfd */
+    pthread_t thread;
+    vfspump_ended_fn *ended;
+    void *data;
+    struct notifier *notifier;
+    struct inbox inbox;
+    uint8_t *tx; /* one message on its way to the port */
+    size_t tx_start, tx_end;
+    bool fuse_watched;
+};
+
+/* ---- to the host ---- */
+
+/* 0 when all has been written or the port takes no more now (it will tell), else -errno. */
+static int flush_tx(struct vfspump *p)
+{
+    while (p->tx_start < p->tx_end) {
+        ssize_t n = write(p->port, p->tx + p->tx_start, p->tx_end - p->tx_start);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN ? 0 : -errno;
+        if (n == 0)
+            return 0;
+        p->tx_start += (size_t)n;
+    }
+    p->tx_start = p->tx_end = 0;
+    return 0;
+}
+
+static int watch_fuse(struct vfspump *p, bool on)
+{
+    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.fd = p->fuse};
+    if (p->fuse_watched == on)
+        return 0;
+    p->fuse_watched = on;
+    return epoll_ctl(p->epoll, EPOLL_CTL_MOD, p->fuse, &event) < 0 ? -errno : 0;
+}
+
+/* Takes requests from the kernel for as long as the port takes them. -ENODEV: unmounted, or aborted. */
+static int pump_requests(struct vfspump *p)
+{
+    int rc = flush_tx(p);
+    while (rc == 0 && p->tx_end == 0) {
+        ssize_t n = read(p->fuse, p->tx, REQUEST_SIZE);
+        if (n < 0 && (errno == EINTR || errno == ENOENT)) /* ENOENT: its caller was killed in this moment */
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return watch_fuse(p, true);
+        if (n < 0)
+            return -errno;
+        p->tx_end = (size_t)n;
+        rc = flush_tx(p);
+    }
+    return rc < 0 ? rc : watch_fuse(p, false);
+}
+
+/* ---- from the host ---- */
+
+static void take_notice(struct vfspump *p, const uint8_t *message, size_t len)
+{
+    notifier_send(p->notifier, message, len, false);
+    notifier_end(p->notifier);
+}
+
+static void give_to_kernel(struct vfspump *p, const uint8_t *message, size_t len)
+{
+    struct fuse_out_header header;
+    memcpy(&header, message, sizeof header);
+    if (header.unique == 0) {
+        take_notice(p, message, len);
+        return;
+    }
+    while (write(p->fuse, message, len) < 0 && errno == EINTR)
+        ; /* other errors: nobody waits for it any more */
+}
+
+static int pump_replies(struct vfspump *p)
+{
+    for (;;) {
+        ssize_t n = inbox_fill(&p->inbox, p->port);
+        if (n <= 0)
+            return n == 0 || n == -EAGAIN ? 0 : (int)n; /* 0: the host is not connected now */
+        uint8_t *message;
+        size_t len;
+        int rc;
+        while ((rc = inbox_next(&p->inbox, &message, &len)) > 0)
+            give_to_kernel(p, message, len);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+/* ---- the thread ---- */
+
+/* The port is watched by edges: it reports a hang-up for as long as the host is away. */
+static int run(struct vfspump *p)
+{
+    int rc = pump_requests(p);
+    while (rc == 0) {
+        struct epoll_event event;
+        int n = epoll_wait(p->epoll, &event, 1, -1);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n < 1)
+            continue;
+        if (event.data.fd == p->stop)
+            return 0;
+        if (event.data.fd == p->port)
+            rc = pump_replies(p);
+        if (rc == 0)
+            rc = pump_requests(p);
+    }
+    return rc;
+}
+
+static void *pump_thread(void *data)
+{
+    struct vfspump *p = data;
+    int rc = run(p);
+    if (rc == -EPROTO)
+        p->ended(p->data, "the host sent a malformed message");
+    else if (rc < 0 && rc != -ENODEV)
+        p->ended(p->data, strerror(-rc));
+    return NULL;
+}
+
+static int watch(const struct vfspump *p, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int set_up(struct vfspump *p, const char *nonce)
+{
+    int rc = inbox_init(&p->inbox, sizeof(struct fuse_out_header), nonce);
+    p->tx = malloc(REQUEST_SIZE);
+    p->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->epoll = epoll_create1(EPOLL_CLOEXEC);
+    p->notifier = notifier_new(p->fuse);
+    if (rc < 0 || !p->tx || p->stop < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
+        return rc < 0 ? rc : -errno;
+    sync_mark(p->tx, nonce);
+    p->tx_end = SYNC_MARK;
+    rc = watch(p, p->stop, EPOLLIN);
+    if (rc == 0)
+        rc = watch(p, p->fuse, 0);
+    return rc < 0 ? rc : watch(p, p->port, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+static int start_thread(struct vfspump *p)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&p->thread, NULL, pump_thread, p);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -rc;
+}
+
+static void release(struct vfspump *p)
+{
+    notifier_stop(p->notifier);
+    while (!notifier_join(p->notifier))
+        ; /* waits a little each time; what it may wait for has been aborted */
+    inbox_fini(&p->inbox);
+    free(p->tx);
+    if (p->stop >= 0)
+        close(p->stop);
+    if (p->epoll >= 0)
+        close(p->epoll);
+    close(p->fuse);
+    free(p);
+}
+
+struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *nonce, vfspump_ended_fn *ended, void *data)
+{
+    struct vfspump *p = malloc(sizeof *p);
+    if (!p) {
+        close(fuse_fd);
+        return NULL;
+    }
+    *p = (struct vfspump){.port = port_fd, .fuse = fuse_fd, .stop = -1, .epoll = -1, .ended = ended, .data = data};
+    int rc = set_up(p, nonce);
+    if (rc == 0)
+        rc = start_thread(p);
+    if (rc < 0) {
+        release(p);
+        errno = -rc;
+        return NULL;
+    }
+    return p;
+}
+
+void vfspump_stop(struct vfspump *p)
+{
+    if (!p)
+        return;
+    eventfd_write(p->stop, 1);
+    pthread_join(p->thread, NULL);
+    release(p);
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/host_mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "fs/sync.h"
+#include "src/cleanup.h"
+#include "src/host_mounts_internal.h"
+#include "src/printable.h"
+#include "src/vfs_worker.h"
+
+enum { RESTART_PAUSE_MS = 1000 };
+
+void host_mounts_say(struct host_mounts *m, const char *fmt, ...)
+{
+    char line[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    m->ops->log(m->data, line);
+}
+
+/* ---- the agent ---- */
+
+static struct json_object *describe(const struct host_mount *mount)
+{
+    struct json_object *object = json_object_new_object();
+    json_object_object_add(object, "id", json_object_new_uint64(mount->id));
+    json_object_object_add(object, "target", json_object_new_string(mount->spec.target));
+    json_object_object_add(object, "file", json_object_new_boolean(mount->spec.is_file));
+    json_object_object_add(object, "ro", json_object_new_boolean(mount->spec.read_only));
+    json_object_object_add(object, "noexec", json_object_new_boolean(mount->spec.no_exec));
+    return object;
+}
+
+void host_mounts_tell_agent(struct host_mounts *m)
+{
+    struct json_object *request = json_object_new_object(), *list = json_object_new_array();
+    json_object_object_add(request, "session", m->nonce[0] ? json_object_new_string(m->nonce) : NULL);
+    for (size_t i = 0; i < m->count; i++)
+        if (m->list[i]->state != MOUNT_LEAVING)
+            json_object_array_add(list, describe(m->list[i]));
+    json_object_object_add(request, "mounts", list);
+    if (m->agent)
+        m->ops->tell_agent(m->data, request);
+    else
+        json_object_put(request);
+}
+
+/* ---- the worker ---- */
+
+static bool new_nonce(char nonce[SYNC_NONCE + 1])
+{
+    uint8_t bytes[SYNC_NONCE / 2];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return false;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(nonce + 2 * i, 3, "%02x", bytes[i]);
+    return true;
+}
+
+static void end_worker(struct host_mounts *m)
+{
+    vfs_worker_free(m->worker);
+    m->worker = NULL;
+    m->confined = 0;
+}
+
+static void worker_confined(void *data, uint32_t how, unsigned landlock_abi)
+{
+    struct host_mounts *m = data;
+    m->confined = how;
+    m->landlock_abi = landlock_abi;
+    if (!(how & WORKER_HAS_LANDLOCK))
+        host_mounts_say(m, "files of the host: this kernel has no Landlock that can be used; gondolin-vfs is confined by "
+                        "seccomp only");
+}
+
+static void worker_done(void *data, uint32_t what, uint32_t id, int code)
+{
+    struct host_mounts *m = data;
+    const struct host_mount *mount = host_mounts_find(m, id);
+    if (code && mount)
+        host_mounts_say(m, "%s %s: %s", what == WORKER_UNMOUNT ? "unbind" : "bind", mount->spec.target, strerror(code));
+    else if (code)
+        host_mounts_say(m, "files of the host: gondolin-vfs: %s", strerror(code));
+}
+
+static void worker_log(void *data, const char *line)
+{
+    host_mounts_say(data, "files of the host: %s", line);
+}
+
+static void worker_ended(void *data, const char *why);
+
+static void start_worker(struct host_mounts *m)
+{
+    static const struct vfs_worker_ops ops = {
+        .confined = worker_confined, .done = worker_done, .log = worker_log, .ended = worker_ended};
+    struct err err = {0};
+    m->started_ms = loop_now_ms();
+    m->worker = vfs_worker_start(m->loop, m->stream_fd, m->counters_fd, &ops, m, &err);
+    if (!m->worker) {
+        worker_ended(m, err.text);
+        return;
+    }
+    struct worker_message start = {.type = WORKER_START};
+    for (size_t i = 0; i < m->count; i++)
+        if (m->list[i]->state != MOUNT_LEAVING)
+            host_mounts_give(m, m->list[i]);
+    memcpy(start.text, m->nonce, SYNC_NONCE);
+    vfs_worker_send(m->worker, &start, -1);
+}
+
+static void restart(void *data)
+{
+    struct host_mounts *m = data;
+    m->restart_timer = NULL;
+    start_worker(m);
+}
+
+/* The guest hears of the new session at once, which ends the old one there; one that cannot live is not started over and
+ * over without a pause. */
+static void worker_ended(void *data, const char *why)
+{
+    struct host_mounts *m = data;
+    struct json_object *event = json_object_new_object();
+    host_mounts_say(m, "files of the host: %s; it is started again", why);
+    json_object_object_add(event, "why", json_object_new_string(why));
+    m->ops->event(m->data, "mounts-restarted", event);
+    m->restarts++;
+    bool soon = loop_now_ms() - m->started_ms < RESTART_PAUSE_MS;
+    host_mounts_begin_session(m, soon ? RESTART_PAUSE_MS : 0);
+}
+
+void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms)
+{
+    end_worker(m);
+    timer_cancel(m->restart_timer);
+    m->restart_timer = NULL;
+    if (m->stream_fd < 0 || !m->agent || !new_nonce(m->nonce))
+        return;
+    for (size_t i = 0; i < m->count; i++)
+        if (m->list[i]->state == MOUNT_MOUNTED)
+            m->list[i]->state = MOUNT_WANTED;
+    if (pause_ms)
+        m->restart_timer = loop_timer(m->loop, pause_ms, restart, m);
+    else
+        start_worker(m);
+    host_mounts_tell_agent(m);
+}
+
+bool host_mounts_give(struct host_mounts *m, const struct host_mount *mount)
+{
+    const struct mount_spec *spec = &mount->spec;
+    struct worker_message message = {
+        .type = WORKER_MOUNT,
+        .id = mount->id,
+        .slot = mount->slot,
+        .flags = (spec->source ? 0 : WORKER_MOUNT_MEMORY) | (spec->read_only ? WORKER_MOUNT_READONLY : 0),
+        .owner = spec->owner,
+        .cache = spec->cache,
+        .size = spec->size,
+    };
+    if (spec->patterns)
+        snprintf(message.text, sizeof message.text, "%s", spec->patterns);
+    return vfs_worker_send(m->worker, &message, spec->fd);
+}
+
+/* ---- what happens ---- */
+
+void host_mounts_connect(struct host_mounts *m, int stream_fd)
+{
+    end_worker(m);
+    timer_cancel(m->restart_timer);
+    m->restart_timer = NULL;
+    if (m->stream_fd >= 0)
+        close(m->stream_fd);
+    m->stream_fd = stream_fd;
+    m->agent = false;
+}
+
+bool host_mounts_agent(struct host_mounts *m, bool able)
+{
+    m->agent = able;
+    m->settling = m->count > 0;
+    if (m->count > 0 && able)
+        host_mounts_begin_session(m, 0);
+    return m->count > 0;
+}
+
+static int read_line(struct json_object *line, uint64_t *id, int *code, const char **error)
+{
+    struct json_object *member;
+    if (!json_object_object_get_ex(line, "id", &member) || !json_object_is_type(member, json_type_int))
+        return -EPROTO;
+    *id = json_object_get_uint64(member);
+    if (!json_object_object_get_ex(line, "errno", &member) || !json_object_is_type(member, json_type_int))
+        return -EPROTO;
+    *code = json_object_get_int(member);
+    *error = json_object_object_get_ex(line, "error", &member) && json_object_is_type(member, json_type_string)
+                 ? json_object_get_string(member)
+                 : "";
+    return *code >= 0 && *code < 512 ? 0 : -EPROTO;
+}
+
+typedef void outcome_fn(struct host_mounts *m, struct host_mount *mount, int code, const char *error);
+
+static int each_line(struct host_mounts *m, struct json_object *answer, const char *name, outcome_fn *fn)
+{
+    struct json_object *list;
+    if (!json_object_object_get_ex(answer, name, &list) || !json_object_is_type(list, json_type_array))
+        return -EPROTO;
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        uint64_t id;
+        int code;
+        const char *error;
+        char text[400];
+        if (read_line(json_object_array_get_idx(list, i), &id, &code, &error) < 0)
+            return -EPROTO;
+        printable_copy(text, sizeof text, error, strlen(error));
+        struct host_mount *mount = id <= UINT32_MAX ? host_mounts_find(m, (uint32_t)id) : NULL;
+        if (mount)
+            fn(m, mount, code, text);
+    }
+    return 0;
+}
+
+static void mounted(struct host_mounts *m, struct host_mount *mount, int code, const char *error)
+{
+    if (mount->state != MOUNT_WANTED)
+        return;
+    mount->state = code ? MOUNT_FAILED : MOUNT_MOUNTED;
+    if (code) {
+        host_mounts_say(m, "bind %s: in the guest: %s", mount->spec.target, error);
+        if (!m->failure[0])
+            snprintf(m->failure, sizeof m->failure, "bind %.200s: in the guest: %.250s", mount->spec.target, error);
+    }
+    host_mounts_bound(m, mount, code, error);
+}
+
+static void removed(struct host_mounts *m, struct host_mount *mount, int code, const char *error)
+{
+    if (mount->state == MOUNT_LEAVING)
+        host_mounts_unbound(m, mount, code, error);
+}
+
+int host_mounts_answer(struct host_mounts *m, struct json_object *answer)
+{
+    struct json_object *session;
+    if (!answer || !json_object_object_get_ex(answer, "session", &session) ||
+        !json_object_is_type(session, json_type_string))
+        return -EPROTO;
+    if (strcmp(json_object_get_string(session), m->nonce) != 0)
+        return 0; /* of a session that has ended */
+    int rc = each_line(m, answer, "mounts", mounted);
+    rc = rc ? rc : each_line(m, answer, "removed", removed);
+    if (rc == 0 && m->settling) {
+        m->settling = false;
+        m->ops->settled(m->data, m->failure[0] ? m->failure : NULL);
+    }
+    return rc;
+}
+
+void host_mounts_disconnect(struct host_mounts *m)
+{
+    m->agent = false;
+    end_worker(m);
+    timer_cancel(m->restart_timer);
+    m->restart_timer = NULL;
+    host_mounts_fail_requests(m);
+}
+
+/* Sealed: a worker in the guest's hands could else make reading the counters fatal by shortening the file. */
+static int make_counters(struct host_mounts *m)
+{
+    size_t size = MOUNTTABLE_MAX * sizeof *m->counters;
+    m->counters_fd = memfd_create("gondolin-mounts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (m->counters_fd < 0 || ftruncate(m->counters_fd, (off_t)size) < 0 ||
+        fcntl(m->counters_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return -errno;
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->counters_fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    m->counters = map;
+    return 0;
+}
+
+struct host_mounts *host_mounts_new(struct loop *loop, struct control *control, struct mount_specs *specs,
+                                    const struct host_mounts_ops *ops, void *data)
+{
+    struct host_mounts *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    *m = (struct host_mounts){.loop = loop, .ops = ops, .data = data, .stream_fd = -1, .counters_fd = -1};
+    int rc = make_counters(m);
+    rc = rc ? rc : host_mounts_add_directory(m, control);
+    for (size_t i = 0; rc == 0 && i < specs->count; i++)
+        rc = host_mounts_add(m, &specs->list[i]) ? 0 : -errno;
+    if (rc == 0)
+        return m;
+    host_mounts_free(m);
+    errno = -rc;
+    return NULL;
+}
+
+void host_mounts_free(struct host_mounts *m)
+{
+    if (!m)
+        return;
+    host_mounts_disconnect(m);
+    while (m->count > 0)
+        host_mounts_remove(m, m->list[m->count - 1]);
+    if (m->counters)
+        munmap(m->counters, MOUNTTABLE_MAX * sizeof *m->counters);
+    if (m->counters_fd >= 0)
+        close(m->counters_fd);
+    if (m->stream_fd >= 0)
+        close(m->stream_fd);
+    free(m);
+}

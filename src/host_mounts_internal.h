@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What src/host_mounts.c (sessions) and src/host_mounts_files.c (the table, its files and verbs) share. */
+#ifndef GONDOLIN_SRC_HOST_MOUNTS_INTERNAL_H
+#define GONDOLIN_SRC_HOST_MOUNTS_INTERNAL_H
+
+#include <stdarg.h>
+
+#include "fs/sync.h"
+#include "src/host_mounts.h"
+
+enum mount_state { MOUNT_WANTED, MOUNT_MOUNTED, MOUNT_FAILED, MOUNT_LEAVING };
+
+struct host_mount {
+    struct host_mounts *mounts;
+    struct mount_spec spec;
+    uint32_t id;   /* never used again in this sandbox */
+    uint32_t slot; /* of its counters */
+    enum mount_state state;
+    struct control_node *dir;
+    struct control_request *request; /* of the verb that waits for this mount; NULL: none */
+    size_t request_len;
+};
+
+struct host_mounts {
+    struct loop *loop;
+    const struct host_mounts_ops *ops;
+    void *data;
+    struct control_node *dir;
+
+    struct host_mount *list[MOUNTTABLE_MAX]; /* outer targets first */
+    size_t count;
+    uint32_t last_id;
+
+    int stream_fd; /* -1: there is no machine */
+    bool agent;    /* there is one that knows of mounts */
+    bool settling; /* `settled` is to be called */
+    char failure[512];
+    char nonce[SYNC_NONCE + 1]; /* the session's; "": there has been none */
+
+    struct vfs_worker *worker;
+    struct timer *restart_timer;
+    uint64_t started_ms, restarts;
+    uint32_t confined;
+    unsigned landlock_abi;
+
+    int counters_fd;
+    struct mount_counters *counters; /* one for each slot */
+};
+
+void host_mounts_say(struct host_mounts *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void host_mounts_tell_agent(struct host_mounts *m);
+/* Ends the session there is and begins another, whose worker is started after a pause. */
+void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms);
+/* Tells the worker of one mount. */
+bool host_mounts_give(struct host_mounts *m, const struct host_mount *mount);
+
+/* host_mounts_files.c */
+int host_mounts_add_directory(struct host_mounts *m, struct control *control);
+/* Takes the spec over. NULL with errno. */
+struct host_mount *host_mounts_add(struct host_mounts *m, struct mount_spec *spec);
+void host_mounts_remove(struct host_mounts *m, struct host_mount *mount);
+struct host_mount *host_mounts_find(struct host_mounts *m, uint32_t id);
+/* The guest has tried to mount it, or to unmount it. */
+void host_mounts_bound(struct host_mounts *m, struct host_mount *mount, int code, const char *error);
+void host_mounts_unbound(struct host_mounts *m, struct host_mount *mount, int code, const char *error);
+/* Answers all verbs that wait. */
+void host_mounts_fail_requests(struct host_mounts *m);
+
+#endif

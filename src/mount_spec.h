@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What --bind, --memfs and the verb `bind` say: a host directory, a single host file or memory, shown in the guest.
+ *
+ *     HOST:GUEST[:OPTION,...]     GUEST[:size=SIZE]
+ *
+ * A ':' or ',' that belongs to a path or a pattern has a '\' before it. */
+#ifndef GONDOLIN_SRC_MOUNT_SPEC_H
+#define GONDOLIN_SRC_MOUNT_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/worker_proto.h"
+#include "src/err.h"
+
+struct mount_spec {
+    char *source; /* absolute; NULL: memory */
+    char *target; /* absolute, without "//", ".", ".." and a '/' at the end */
+    int fd;       /* of the source, O_PATH; -1: memory */
+    bool is_file, read_only, no_exec;
+    enum worker_owner owner;
+    enum worker_cache cache;
+    uint64_t size;   /* of memory, bytes */
+    char *patterns;  /* one a line: '-' and what is hidden, '+' and what is hidden behind memory; NULL: none */
+    char *options;   /* as given, without source and target; "" where there are none */
+};
+
+struct mount_specs {
+    struct mount_spec *list; /* sorted by target: outer ones come before what is mounted below them */
+    size_t count;
+};
+
+/* Both begin their sentence with `what` ("--bind", "bind"). 0, or -errno with *err set and nothing to free. */
+int mount_spec_bind(const char *what, const char *text, struct mount_spec *out, struct err *err);
+int mount_spec_memory(const char *what, const char *text, struct mount_spec *out, struct err *err);
+void mount_spec_free(struct mount_spec *spec);
+
+/* Takes the spec over (it is emptied). -EEXIST: the target is taken; -ENOSPC: there are too many; -ENOMEM. */
+int mount_specs_add(struct mount_specs *specs, const char *what, struct mount_spec *spec, struct err *err);
+void mount_specs_free(struct mount_specs *specs);
+
+#endif

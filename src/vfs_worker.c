@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/vfs_worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "src/cleanup.h"
+#include "src/libexec.h"
+#include "src/printable.h"
+#include "vmm/child.h"
+
+enum { SEND_LIMIT_S = 1 };
+
+struct vfs_worker {
+    struct loop *loop;
+    const struct vfs_worker_ops *ops;
+    void *data;
+    int control;
+    pid_t pid;
+    int pidfd;
+    struct watch *control_watch, *pid_watch;
+};
+
+static void stop_watching(struct vfs_worker *w)
+{
+    watch_del(w->control_watch);
+    watch_del(w->pid_watch);
+    w->control_watch = w->pid_watch = NULL;
+}
+
+static void broke_rules(struct vfs_worker *w)
+{
+    stop_watching(w);
+    w->ops->ended(w->data, "gondolin-vfs sent what is not in its protocol");
+}
+
+static void take_log(struct vfs_worker *w, const struct worker_message *message)
+{
+    char line[512];
+    printable_copy(line, sizeof line, (const uint8_t *)message->text, strnlen(message->text, sizeof line - 1));
+    w->ops->log(w->data, line);
+}
+
+/* What the worker may say, and nothing else: it may be in the guest's hands. False: it is over with it. */
+static bool take_message(struct vfs_worker *w, const struct worker_message *message)
+{
+    switch (message->type) {
+    case WORKER_DONE:
+        w->ops->done(w->data, message->what, message->id, message->error);
+        return true;
+    case WORKER_CONFINED:
+        w->ops->confined(w->data, message->flags, message->landlock_abi);
+        return true;
+    case WORKER_LOG:
+        take_log(w, message);
+        return true;
+    default:
+        broke_rules(w);
+        return false;
+    }
+}
+
+static void control_ready(void *data, uint32_t events)
+{
+    struct vfs_worker *w = data;
+    struct worker_message message;
+    (void)events;
+    ssize_t n = recv(w->control, &message, sizeof message, MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) { /* its end tells the rest */
+        watch_del(w->control_watch);
+        w->control_watch = NULL;
+    } else if (n != (ssize_t)sizeof message) {
+        broke_rules(w);
+    } else {
+        take_message(w, &message);
+    }
+}
+
+/* Its last words are still in the socket. */
+static void process_ended(void *data, uint32_t events)
+{
+    struct vfs_worker *w = data;
+    struct worker_message message;
+    char why[128];
+    int status = 0;
+    (void)events;
+    while (recv(w->control, &message, sizeof message, MSG_DONTWAIT) == (ssize_t)sizeof message)
+        if (message.type == WORKER_LOG)
+            take_log(w, &message);
+    while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    w->pid = 0;
+    stop_watching(w);
+    if (WIFSIGNALED(status))
+        snprintf(why, sizeof why, "gondolin-vfs was killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(why, sizeof why, "gondolin-vfs ended with status %d", WEXITSTATUS(status));
+    w->ops->ended(w->data, why);
+}
+
+static int spawn(struct vfs_worker *w, int stream_fd, int counters_fd, struct err *err)
+{
+    int ends[2];
+    cleanup_free char *program = libexec_path("gondolin-vfs");
+    if (!program)
+        return err_errno(err, errno, "gondolin-vfs cannot be started; is gondolin installed whole?");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return err_errno(err, errno, "start gondolin-vfs");
+    w->control = ends[0];
+    cleanup_close int theirs = ends[1];
+    char *argv[] = {program, NULL};
+    const int fds[] = {stream_fd, theirs, counters_fd};
+    const struct child_spec spec = {.argv = argv, .fds = fds, .fd_count = 3, .stdout_fd = -1, .stderr_fd = -1};
+    const struct timeval limit = {.tv_sec = SEND_LIMIT_S};
+    setsockopt(w->control, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    return child_start(&spec, &w->pid, &w->pidfd, err);
+}
+
+struct vfs_worker *vfs_worker_start(struct loop *loop, int stream_fd, int counters_fd, const struct vfs_worker_ops *ops,
+                                    void *data, struct err *err)
+{
+    struct vfs_worker *w = calloc(1, sizeof *w);
+    if (!w) {
+        err_errno(err, ENOMEM, "start gondolin-vfs");
+        return NULL;
+    }
+    *w = (struct vfs_worker){.loop = loop, .ops = ops, .data = data, .control = -1, .pidfd = -1};
+    int rc = spawn(w, stream_fd, counters_fd, err);
+    if (rc == 0) {
+        w->control_watch = loop_watch(loop, w->control, EPOLLIN, control_ready, w);
+        w->pid_watch = loop_watch(loop, w->pidfd, EPOLLIN, process_ended, w);
+        if (!w->control_watch || !w->pid_watch)
+            rc = err_errno(err, errno, "start gondolin-vfs");
+    }
+    if (rc == 0)
+        return w;
+    vfs_worker_free(w);
+    return NULL;
+}
+
+bool vfs_worker_send(struct vfs_worker *w, const struct worker_message *message, int fd)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec iov = {(void *)(uintptr_t)message, sizeof *message};
+    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fd >= 0) {
+        header.msg_control = control;
+        header.msg_controllen = sizeof control;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+        *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)};
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    if (sendmsg(w->control, &header, MSG_NOSIGNAL) == (ssize_t)sizeof *message)
+        return true;
+    if (w->pid > 0)
+        kill(w->pid, SIGKILL); /* it does not listen: process_ended follows */
+    return false;
+}
+
+pid_t vfs_worker_pid(const struct vfs_worker *w)
+{
+    return w->pid;
+}
+
+void vfs_worker_free(struct vfs_worker *w)
+{
+    if (!w)
+        return;
+    stop_watching(w);
+    if (w->pid > 0) {
+        kill(w->pid, SIGKILL);
+        while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (w->pidfd >= 0)
+        close(w->pidfd);
+    if (w->control >= 0)
+        close(w->control);
+    free(w);
+}

@@ -1,0 +1,6 @@
+# Host directories in the guest.
+MOUNTS_TESTS = \
+	tests/integration/mounts-basic.sh
+TESTS += $(MOUNTS_TESTS)
+EXTRA_DIST += $(MOUNTS_TESTS)
+$(MOUNTS_TESTS:.sh=.log): tests/store.stamp

@@ -40,6 +40,7 @@ clean-local:
 	rm -rf tests/store
 
 include $(top_srcdir)/tests/integration/local.mk
+include $(top_srcdir)/tests/integration/checkpoint.mk
 include $(top_srcdir)/tests/integration/cli.mk
 include $(top_srcdir)/tests/integration/fault.mk
 include $(top_srcdir)/tests/integration/files.mk

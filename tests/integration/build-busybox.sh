@@ -21,7 +21,7 @@ refused() {
 refused 'did you mean busybox?' gondolin build bussybox
 refused 'busybox takes no packages' gondolin build busybox -p vim
 refused 'a root disk has 64M to 16T' gondolin build busybox --size 1M
-refused 'a tag is 1 to 64' gondolin build busybox --tag ../x
+refused 'a name is 1 to 64' gondolin build busybox --tag ../x
 refused 'did you mean --suite?' gondolin build --suit bookworm
 refused 'guest agent: /nonexistent' env GONDOLIN_GUEST=/nonexistent gondolin build busybox
 refused 'did you mean "inspect"?' gondolin image inspekt

@@ -7,9 +7,9 @@ page=$GONDOLIN_SOURCE/docs/gondolin-files.5
 awk '/^\.S[sh] / { name = $2 } /^mode [0-7]*\.$/ { sub(/\./, "", $2); print name, $2 }' "$page" | sort >"$scratch/documented"
 
 sandbox sb --bind "$scratch:/NAME"
-mkdir "$sb/jobs/NAME"
+mkdir "$sb/jobs/NAME" "$sb/checkpoints/NAME"
 echo 'echo hello' >"$sb/run"
-for path in "$sb"/* "$sb"/jobs/clone "$sb"/jobs/NAME/* "$sb"/mounts/NAME/*; do
+for path in "$sb"/* "$sb"/jobs/clone "$sb"/jobs/NAME/* "$sb"/mounts/NAME/* "$sb"/checkpoints/NAME/*; do
     [ "$path" = "$sb/root" ] || [ -L "$path" ] || echo "${path#"$sb/"} $(stat -c 0%a "$path")"
 done | sort >"$scratch/there"
 diff "$scratch/documented" "$scratch/there" >"$scratch/diff" ||
@@ -32,7 +32,8 @@ awk '/^\.Ss ctl$/ { in_ctl = 1 } /^\.Ss error$/ { in_ctl = 0 } in_ctl && /^\.It 
     while read -r command; do
         commands "$sb/ctl" | grep -qx -e "$command" || fail "the documented command $command is not there"
     done
-for key in $(cut -d' ' -f1 "$sb/status" | sed 's/^boot_.*_us$/boot_*_us/') $(cut -d' ' -f1 "$sb/last/status"); do
+for key in $(cut -d' ' -f1 "$sb/status" | sed 's/^boot_.*_us$/boot_*_us/') $(cut -d' ' -f1 "$sb/last/status") \
+    $(cut -d' ' -f1 "$sb/checkpoints/NAME/status"); do
     grep -E '^\.It Va ' "$page" | tr -d , | tr ' ' '\n' | grep -qxF "$key" || fail "the status key $key is not documented"
 done
 

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Checkpoints of the disk alone, and full ones of which only the disk is used: they boot.
+. "$GONDOLIN_SOURCE/tests/integration/lib.sh"
+
+sandbox
+echo 'for i in $(seq 300); do echo $i >/srv/$i; done; sync' >"$sb/run"
+gondolin exec "$sb" -- sh -c 'while :; do echo x >>/srv/log; sync; done' &
+writer=$!
+echo 'checkpoint disk1 disk' >"$sb/ctl" || fail "checkpoint disk: $(cat "$sb/error")"
+grep -q '^kind disk' "$sb/checkpoints/disk1/status" || fail "status: $(cat "$sb/checkpoints/disk1/status")"
+echo 'echo still here' >"$sb/run" || fail "the guest does not go on: $(cat "$sb/error")"
+echo later >"$sb/root/srv/later"
+timeout 30 mkdir "$sb/checkpoints/full1" || fail "mkdir: $(cat "$sb/error")"
+grep -q '^parent disk1' "$sb/checkpoints/full1/status" || fail 'the second does not lie on the first'
+
+timeout 60 gondolin mount --from disk1 "$scratch/a" >/dev/null 2>"$scratch/a.log" || fail 'a disk does not start'
+[ "$(sed -n 's/^start //p' "$scratch/a/status")" = cold ] || fail 'it was not booted'
+[ "$(ls "$scratch/a/root/srv" | grep -c '^[0-9]*$')" = 300 ] || fail 'its files are not there'
+[ ! -e "$scratch/a/root/srv/later" ] || fail 'it has a later file'
+timeout 20 gondolin umount "$scratch/a"
+timeout 60 gondolin mount --from full1 --disk "$scratch/b" >/dev/null 2>"$scratch/b.log" || fail 'the disk of a full one does not start'
+[ "$(cat "$scratch/b/root/srv/later")" = later ] || fail 'a file that was synced is not there'
+[ "$(ls "$scratch/b/jobs")" = clone ] || fail 'a booted one has jobs'
+timeout 20 gondolin umount "$scratch/b"
+
+echo 'restore disk1' >"$sb/ctl" || fail "restore of a disk: $(cat "$sb/error")"
+ends_within 10 $writer
+[ "$code" != 0 ] || fail 'a job went on over a boot'
+[ ! -e "$sb/root/srv/later" ] || fail 'the disk is not that of the checkpoint'
+[ "$(status_of start)" = cold ] || fail 'it was not booted'
+echo 'restore full1 disk' >"$sb/ctl" || fail "restore full1 disk: $(cat "$sb/error")"
+[ "$(cat "$sb/root/srv/later")" = later ] || fail 'the disk is not that of the second'
+if (echo 'restore full1 ram' >"$sb/ctl") 2>/dev/null; then fail 'a wrong word was taken'; fi
+timeout 20 gondolin umount "$sb"
+refused 125 'goes with --from' gondolin mount --disk "$scratch/c"
+gondolin checkpoint rm full1 disk1

@@ -1,0 +1,61 @@
+#!/bin/sh
+# The second mount of an image starts from the state after the first one's boot; whatever is wrong with that, it boots.
+. "$GONDOLIN_SOURCE/tests/integration/lib.sh"
+
+started() {
+    [ "$(status_of start)" = "$1" ] || fail "$2: started $(status_of start), not $1: $(cat "$sb/log")"
+    [ "$(gondolin exec "$sb" -- hostname)" = sb ] || fail "$2: its host name is another"
+    gondolin exec "$sb" -- cat /etc/machine-id /proc/sys/kernel/random/uuid >>"$scratch/ids"
+    now=$(date +%s) then=$(gondolin exec "$sb" -- date +%s)
+    [ $((then - now)) -lt 3 ] && [ $((now - then)) -lt 3 ] || fail "$2: its clock is $((now - then)) s behind"
+    timeout 20 gondolin umount "$sb"
+    eventually 5 nothing_left || fail "$2: left behind: $(leftovers)"
+}
+templates() {
+    ls "$GONDOLIN_STORE/templates" 2>/dev/null | wc -l
+}
+sandbox sb --cold
+started cold --cold
+[ "$(templates)" = 0 ] || fail '--cold leaves a template'
+sandbox
+started cold first
+[ "$(templates)" = 1 ] || fail 'no template was kept'
+sandbox
+started warm second
+sandbox sb --cold
+started cold '--cold with a template'
+sandbox sb --memory 256M
+started cold 'another shape'
+[ "$(templates)" = 2 ] || fail 'another shape has no template of its own'
+sandbox sb --append loglevel=3
+started cold 'other words for the kernel'
+sandbox sb --name sb --owner guest --exec
+started warm 'options of the host side only'
+[ "$(sort "$scratch/ids" | uniq -d | wc -l)" = 0 ] || fail "ids that are there twice: $(sort "$scratch/ids" | uniq -d)"
+[ "$(gondolin run --image busybox -- sh -c 'echo $((6 * 7)); exit 3' || echo $?)" = "42
+3" ] || fail 'run from a template'
+
+# A sandbox from a template has checkpoints that do not need it.
+sandbox
+echo here >"$sb/root/srv/here"
+timeout 30 mkdir "$sb/checkpoints/one" || fail "mkdir: $(cat "$sb/error")"
+timeout 20 gondolin umount "$sb"
+gondolin gc --templates >"$scratch/gc" || fail "gc: $(cat "$scratch/gc")"
+[ "$(templates)" = 0 ] || fail "gc leaves templates: $(cat "$scratch/gc")"
+[ "$(gondolin run --from one -- cat /srv/here)" = here ] || fail 'a checkpoint needs a template'
+gondolin checkpoint rm one
+
+# Damaged templates are dropped, with a line in the log, and made again.
+for file in ram state disk.qcow2 manifest.json; do
+    sandbox
+    timeout 20 gondolin umount "$sb"
+    eventually 5 nothing_left || fail "$file: left behind: $(leftovers)" # the template is complete when all has ended
+    [ "$(templates)" = 1 ] || fail "$file: no template"
+    printf damaged | dd of="$(echo "$GONDOLIN_STORE"/templates/*/"$file")" bs=1 seek=90 conv=notrunc 2>/dev/null
+    sandbox
+    grep -q 'template is dropped' "$sb/log" || fail "$file: the log does not tell: $(cat "$sb/log")"
+    started cold "damaged $file"
+    sandbox
+    started warm "after a damaged $file"
+    gondolin gc --templates >/dev/null
+done

@@ -48,6 +48,7 @@ gondolin_vfs_LDADD = fs/libworker.a fs/libfs.a -lpthread
 noinst_LIBRARIES += fs/libworker.a
 fs_libworker_a_SOURCES = \
 	fs/inbox.c fs/inbox.h \
+	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_names.c \
 	fs/mounttable.c fs/mounttable.h \
 	fs/readonly.c \
 	fs/stacked.c fs/stacked.h \

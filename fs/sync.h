@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a byte stream begins anew. A port outlives those who use it: a worker that died or a machine that was restored may
- * have left half a message in it, in either direction. So each session has a nonce that both sides know from elsewhere;
- * each first sends a mark that contains it, and drops what it receives until it finds the other's. */
+ * have left half a message in it, in either direction. So each session has a nonce that both sides know from elsewhere. The
+ * guest first sends a mark that contains it; the host answers with the same one; each drops what it receives until it
+ * finds the other's. (The host must not begin: the guest's last session may still be reading.) */
 #ifndef GONDOLIN_FS_SYNC_H
 #define GONDOLIN_FS_SYNC_H
 

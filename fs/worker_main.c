@@ -39,6 +39,7 @@ struct worker {
     struct server *server;
     struct mount_counters *counters;
     struct inbox inbox;
+    bool marked; /* the guest's mark has been answered */
     pthread_mutex_t tx_lock; /* held while a message is being written to the guest */
     pthread_t serving;
 
@@ -105,6 +106,9 @@ static int serve_buffered(struct worker *w)
     size_t len;
     int rc;
     while ((rc = inbox_next(&w->inbox, &message, &len)) > 0) {
+        if (!w->marked)
+            send_message(w, w->inbox.mark, SYNC_MARK);
+        w->marked = true;
         rc = server_receive(w->server, message, len);
         if (rc < 0)
             break;
@@ -141,13 +145,10 @@ static int make_server(struct worker *w, const char *nonce)
 {
     const struct server_config config = {
         .max_write = WIRE_IO_LIMIT, .max_nodes = max_nodes(), .max_handles = MAX_HANDLES, .workers = WORKERS};
-    uint8_t mark[SYNC_MARK];
     w->server = server_new(&config, w->table, send_message, w);
     if (!w->server)
         return -errno;
-    sync_mark(mark, nonce);
-    int rc = inbox_init(&w->inbox, sizeof(struct fuse_in_header), nonce);
-    return rc < 0 ? rc : write_all(WORKER_STREAM_FD, mark, sizeof mark);
+    return inbox_init(&w->inbox, sizeof(struct fuse_in_header), nonce);
 }
 
 /* ---- mounts ---- */

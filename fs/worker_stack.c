@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "fs/hostdir.h"
+#include "fs/memory.h"
 #include "fs/stacked.h"
 #include "fs/vfs.h"
 #include "fs/worker_proto.h"
@@ -32,6 +33,8 @@ static struct vfs *top(const struct stack *stack)
 
 static struct vfs *bottom_new(const struct worker_message *mount, int root_fd)
 {
+    if (mount->flags & WORKER_MOUNT_MEMORY)
+        return memory_new(mount->size);
     const struct hostdir_config config = {
         .root_fd = root_fd,
         .cred = mount->owner == WORKER_OWNER_RAW ? HOSTDIR_AS_CALLER : HOSTDIR_AS_SELF,

@@ -29,6 +29,7 @@ struct target {
     uint32_t id;
     char *path;
     bool file, read_only, no_exec;
+    bool stale; /* mounted from a session that has ended */
 };
 
 struct targets {
@@ -139,18 +140,13 @@ static void abort_connection(void)
         ;
 }
 
-/* What is mounted below one of the others goes with it; so outer ones, which come first, are enough. */
-static void detach_targets(struct vfsmount *v)
-{
-    for (size_t i = 0; i < v->mounted.count; i++)
-        umount2(v->mounted.list[i].path, MNT_DETACH | UMOUNT_NOFOLLOW);
-    clear(&v->mounted);
-}
-
+/* What is mounted stays, and answers ENOTCONN, until there is something to put in its place: nobody shall take the
+ * directory below it for the one of the host. */
 static void end_session(struct vfsmount *v)
 {
     abort_connection();
-    detach_targets(v);
+    for (size_t i = 0; i < v->mounted.count; i++)
+        v->mounted.list[i].stale = true;
     vfspump_stop(v->pump);
     v->pump = NULL;
     v->session[0] = '\0';
@@ -235,15 +231,22 @@ static int make_target(const struct target *t)
     return fd < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int mount_target(const struct target *t)
+/* `stale` is what it replaces, or NULL. Opening the source waits for the session's first answer. */
+static int mount_target(const struct target *t, const struct target *stale)
 {
     char source[sizeof PLACE + 16];
     unsigned long flags = MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | (t->read_only ? MS_RDONLY : 0) |
                           (t->no_exec ? MS_NOEXEC : 0);
     snprintf(source, sizeof source, PLACE "/%u", t->id);
+    cleanup_close int fd = open(source, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (stale)
+        umount2(t->path, MNT_DETACH | UMOUNT_NOFOLLOW);
     int rc = make_target(t);
     if (rc < 0)
         return rc;
+    snprintf(source, sizeof source, "/proc/self/fd/%d", fd);
     if (mount(source, t->path, NULL, MS_BIND, NULL) < 0)
         return -errno;
     if (mount(NULL, t->path, NULL, flags, NULL) == 0)
@@ -253,7 +256,7 @@ static int mount_target(const struct target *t)
     return rc;
 }
 
-static const struct target *find(const struct targets *targets, uint32_t id)
+static struct target *find(struct targets *targets, uint32_t id)
 {
     for (size_t i = 0; i < targets->count; i++)
         if (targets->list[i].id == id)
@@ -269,7 +272,8 @@ static void unmount_unwanted(struct request *r)
         struct target *t = &mounted->list[i];
         if (find(&r->wanted, t->id))
             continue;
-        int code = umount2(t->path, UMOUNT_NOFOLLOW) < 0 && errno != EINVAL ? errno : 0;
+        int flags = t->stale ? MNT_DETACH | UMOUNT_NOFOLLOW : UMOUNT_NOFOLLOW;
+        int code = umount2(t->path, flags) < 0 && errno != EINVAL && !t->stale ? errno : 0;
         answer_with(r, "removed", t->id, code, t->path);
         if (code)
             continue;
@@ -282,13 +286,17 @@ static void mount_wanted(struct request *r, int session_error)
 {
     struct targets *mounted = &r->v->mounted;
     for (size_t i = 0; i < r->wanted.count; i++) {
-        struct target *t = &r->wanted.list[i];
-        if (find(mounted, t->id))
+        struct target *t = &r->wanted.list[i], *there = find(mounted, t->id);
+        if (there && !there->stale)
             continue;
-        int rc = session_error ? session_error : mounted->count < MOUNTS_MAX ? mount_target(t) : -ENOSPC;
+        int rc = session_error ? session_error : mounted->count < MOUNTS_MAX ? mount_target(t, there) : -ENOSPC;
         answer_with(r, "mounts", t->id, -rc, t->path);
         if (rc < 0)
             continue;
+        if (there) {
+            there->stale = false;
+            continue;
+        }
         mounted->list[mounted->count++] = *t;
         t->path = NULL;
     }
@@ -359,6 +367,9 @@ void vfsmount_drop(struct vfsmount *v)
     abort_connection();
     worker_free(v->worker);
     end_session(v);
+    for (size_t i = 0; i < v->mounted.count; i++) /* what is mounted below another goes with it */
+        umount2(v->mounted.list[i].path, MNT_DETACH | UMOUNT_NOFOLLOW);
+    clear(&v->mounted);
     if (v->port >= 0)
         close(v->port);
     free(v);

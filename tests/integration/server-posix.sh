@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # A directory of this machine served by fs/server straight on its own /dev/fuse (tests/tools/serve-dir), without a VM:
-# POSIX behaviour as root and as an ordinary user, git, a compiler, random file operations.
+# POSIX behaviour as root and as an ordinary user, and of memory instead, git, a compiler, random file operations.
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 
 [ -c /dev/fuse ] || skip "needs /dev/fuse"
@@ -31,6 +31,22 @@ tools=$scratch/tools count=0
 mkdir "$tools"
 cp "$GONDOLIN_BUILD/tests/tools/serve-dir" "$GONDOLIN_BUILD/tests/tools/fsx" "$tools"
 chmod 1777 "$scratch"
+
+# Memory instead of a directory.
+mkdir "$scratch/mnt"
+"$tools/serve-dir" memory: "$scratch/mnt" >"$scratch/ready.memory" 2>"$scratch/serve.log" &
+server=$!
+eventually 10 grep -q ready "$scratch/ready.memory" || fail "serve-dir did not mount memory"
+sh "$GONDOLIN_SOURCE/tests/integration/posix-battery.sh" "$scratch/mnt" "$scratch/mnt" "$tools" ||
+    failed="the battery in memory failed"
+full=$(stat -f -c %f "$scratch/mnt")
+cat /dev/zero >"$scratch/mnt/zero" 2>"$scratch/said" && failed="memory has no end"
+grep -q 'No space' "$scratch/said" || failed="memory that is full: $(cat "$scratch/said")"
+rm "$scratch/mnt/zero"
+[ "$(stat -f -c %f "$scratch/mnt")" = "$full" ] || failed="memory is not given back"
+kill "$server"
+wait "$server" || fail "serve-dir ended with $?"
+[ -z "${failed-}" ] || fail "$failed"
 
 if [ "$(id -u)" = 0 ]; then
     check "" ownership

@@ -1,7 +1,7 @@
 # Programs that only tests use, and the test of the server on this machine's own /dev/fuse.
 check_PROGRAMS += tests/tools/serve-dir tests/tools/fsx
 tests_tools_serve_dir_SOURCES = tests/tools/serve-dir.c
-tests_tools_serve_dir_LDADD = fs/libfs.a
+tests_tools_serve_dir_LDADD = fs/libworker.a fs/libfs.a
 tests_tools_fsx_SOURCES = tests/tools/fsx.c
 
 TESTS += tests/integration/server-posix.sh

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* serve-dir DIR MOUNTPOINT: shows DIR at MOUNTPOINT through fs/server and fs/hostdir, straight on this machine's
+/* serve-dir DIR|memory: MOUNTPOINT: shows DIR, or memory, at MOUNTPOINT through fs/server, straight on this machine's
  * /dev/fuse, without any VM. Prints "ready" when mounted; runs until unmounted, or until SIGTERM or SIGINT, which
  * unmount. As root it mounts by itself, for all users; otherwise with fusermount3. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,11 @@
 #include <unistd.h>
 
 #include "fs/hostdir.h"
+#include "fs/memory.h"
 #include "fs/server.h"
 #include "fs/wire.h"
 
-enum { MAX_HANDLES = 4096, SPARE_FDS = 64 };
+enum { MAX_HANDLES = 4096, SPARE_FDS = 64, MEMORY_SIZE = 256 << 20 };
 
 static volatile sig_atomic_t stopping;
 
@@ -143,18 +145,28 @@ static uint32_t raise_limit(void)
     return files.rlim_cur > 2 * MAX_HANDLES ? (uint32_t)files.rlim_cur - MAX_HANDLES - SPARE_FDS : MAX_HANDLES;
 }
 
-int main(int argc, char **argv)
+static struct vfs *open_directory(const char *path)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: serve-dir DIR MOUNTPOINT\n");
-        return 2;
-    }
     struct hostdir_config dir = {
-        .root_fd = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC),
+        .root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC),
         .cred = HOSTDIR_AS_CALLER,
         .allow_devices = true,
         .all_xattrs = true,
     };
+    struct vfs *vfs = dir.root_fd < 0 ? NULL : hostdir_new(&dir);
+    if (!vfs)
+        die(path);
+    close(dir.root_fd);
+    return vfs;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fprintf(stderr, "usage: serve-dir DIR|memory: MOUNTPOINT\n");
+        return 2;
+    }
+    bool memory = strcmp(argv[1], "memory:") == 0;
     struct server_config config = {
         .max_write = WIRE_IO_LIMIT,
         .max_nodes = raise_limit(),
@@ -163,10 +175,9 @@ int main(int argc, char **argv)
         .attr_timeout = 1,
         .entry_timeout = 1,
     };
-    struct vfs *vfs = dir.root_fd < 0 ? NULL : hostdir_new(&dir);
+    struct vfs *vfs = memory ? memory_new(MEMORY_SIZE) : open_directory(argv[1]);
     if (!vfs)
         die(argv[1]);
-    close(dir.root_fd);
     struct sigaction action = {.sa_handler = stop}; /* no SA_RESTART: read has to end */
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
@@ -178,7 +189,10 @@ int main(int argc, char **argv)
         stopping = 1;
     serve(server, fd, argv[2]);
     server_free(server);
-    hostdir_free(vfs);
+    if (memory)
+        memory_free(vfs);
+    else
+        hostdir_free(vfs);
     close(fd);
     return 0;
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What fs/memory.c (inodes, attributes, data) and fs/memory_names.c (directories) share. Every operation holds the lock. */
+#ifndef GONDOLIN_FS_MEMORY_INTERNAL_H
+#define GONDOLIN_FS_MEMORY_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fs/hash.h"
+#include "fs/memory.h"
+#include "fs/vfs.h"
+
+enum { MEMORY_PAGE = 4096, MEMORY_INODE_COST = 512, MEMORY_NAME_COST = 128 };
+
+struct memory_xattr {
+    struct memory_xattr *next;
+    size_t size;
+    void *value;
+    char name[];
+};
+
+/* A name in a directory. */
+struct memory_entry {
+    struct hash_link link; /* by directory and name; first */
+    uint64_t cookie;       /* its place in listings, never used again in its directory */
+    struct vfs_node *directory, *node;
+    bool dead; /* removed; freed when the directory is tidied up */
+    char name[];
+};
+
+struct vfs_node {
+    struct vfs_member member; /* first */
+    struct fuse_attr attr;
+    uint64_t refs; /* of the peer and of open files; names count in attr.nlink */
+    struct memory_xattr *xattrs;
+    union {
+        struct {
+            uint8_t **list; /* NULL: a hole */
+            size_t count;
+        } pages;
+        char *target;
+        struct {
+            struct memory_entry **list; /* by cookie */
+            size_t count, dead;
+            uint64_t last_cookie;
+            struct vfs_node *parent;
+        } names;
+    };
+};
+
+struct vfs_file {
+    struct vfs_member member; /* first */
+    struct vfs_node *node;
+};
+
+struct memory {
+    struct vfs vfs; /* first */
+    pthread_mutex_t lock;
+    uint64_t size, used, inodes, last_ino;
+    struct hash names;
+    struct vfs_node *root;
+};
+
+static inline struct memory *memory_of(struct vfs *vfs)
+{
+    return (struct memory *)vfs;
+}
+
+/* Takes that many bytes of the limit: 0 or -ENOSPC. */
+int memory_take(struct memory *m, uint64_t bytes);
+void memory_give(struct memory *m, uint64_t bytes);
+
+void memory_touch(struct vfs_node *node, bool modified); /* ctime, and mtime */
+/* A new inode without a name and with one reference. NULL: *rc says why. */
+struct vfs_node *memory_node_new(struct memory *m, const struct vfs_cred *cred, struct vfs_node *dir, uint32_t mode,
+                                 int *rc);
+/* Drops a reference; frees what has neither references nor names. */
+void memory_unref(struct memory *m, struct vfs_node *node);
+void memory_free_if_unused(struct memory *m, struct vfs_node *node);
+
+/* memory_names.c */
+int memory_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, struct vfs_entry *out);
+int memory_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
+                 uint32_t rdev, struct vfs_entry *out);
+int memory_mkdir(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
+                 struct vfs_entry *out);
+int memory_symlink(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name,
+                   const char *target, struct vfs_entry *out);
+int memory_link(struct vfs *vfs, struct vfs_node *node, struct vfs_node *dir, const char *name, struct vfs_entry *out);
+int memory_unlink(struct vfs *vfs, struct vfs_node *dir, const char *name);
+int memory_rmdir(struct vfs *vfs, struct vfs_node *dir, const char *name);
+int memory_rename(struct vfs *vfs, struct vfs_node *dir, const char *name, struct vfs_node *new_dir,
+                  const char *new_name, uint32_t flags);
+int memory_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
+                  int flags, unsigned how, struct vfs_entry *out, struct vfs_file **file);
+int memory_readdir(struct vfs *vfs, struct vfs_file *dir, uint64_t offset, vfs_dirent_fn *emit, void *data);
+void memory_names_free(struct memory *m, struct vfs_node *dir);
+
+/* memory.c */
+int memory_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how, struct vfs_file **file);
+
+#endif

@@ -66,7 +66,7 @@ void qemu_save_proceed(struct vmm *vm, int code, const char *sentence);
 /* Must the guest stand still now? */
 bool qemu_save_holds_guest(const struct vmm *vm);
 
-/* QEMU has ended: a save under way is answered with EPIPE, and its files are removed. */
+/* QEMU has ended: a save under way is answered with EPIPE, and its files are removed, unless they are complete. */
 void qemu_save_ended(struct vmm *vm);
 
 /* As above, without an answer. */

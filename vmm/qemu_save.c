@@ -612,7 +612,7 @@ bool qemu_save_holds_guest(const struct vmm *vm)
 void qemu_save_ended(struct vmm *vm)
 {
     struct qemu_save *s = vm->save;
-    if (!s)
+    if (!s || s->step == STEP_SYNC) /* all that is left to do then needs no machine */
         return;
     err_set(&s->err, EPIPE, "qemu ended before the checkpoint was complete");
     finish(s);

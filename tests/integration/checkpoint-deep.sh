@@ -1,5 +1,6 @@
 #!/bin/sh
 # Checkpoints of restored sandboxes, ten deep, with somebody writing and syncing all the time; then back to each.
+# shellcheck disable=SC2016 # what is in single quotes is for the guest
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 
 depth=${DEPTH:-10}

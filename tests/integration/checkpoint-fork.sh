@@ -29,7 +29,7 @@ while [ $i -lt "$forks" ]; do
     [ "$(gondolin exec "$fork" -- hostname)" = "fork$i" ] || fail "fork $i has another host name"
     gondolin exec "$fork" -- cat /etc/machine-id >>"$scratch/machine-ids"
     now=$(date +%s) then=$(gondolin exec "$fork" -- date +%s)
-    [ $((then - now)) -lt 3 ] && [ $((now - then)) -lt 3 ] || fail "fork $i: its clock is $((now - then)) s behind"
+    [ "$(((now - then) * (now - then)))" -lt 9 ] || fail "fork $i: its clock is $((now - then)) s behind"
     [ "$(sed -n 's/^state //p' "$fork/jobs/random/status")" = running ] || fail "fork $i: the job does not run"
     echo "$i" >"$fork/root/srv/mine"
     # Of what the job has seen since, nothing is another's, and no time lies before the fork.

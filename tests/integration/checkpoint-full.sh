@@ -1,5 +1,6 @@
 #!/bin/sh
 # No room for a checkpoint: mkdir says so, nothing is left of it, the guest goes on, and with room it works.
+# shellcheck disable=SC2016 # what is in single quotes is for the guest
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 [ "$(id -u)" = 0 ] || skip 'needs root, to mount a small tmpfs'
 

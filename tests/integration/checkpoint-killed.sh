@@ -29,7 +29,8 @@ while [ $round -lt "$rounds" ]; do
         timeout 20 gondolin umount "$sb"
         eventually 3 nothing_left || fail "round $round: left behind: $(leftovers)"
     fi
-    for checkpoint in $(ls "$GONDOLIN_STORE/checkpoints"); do
-        gondolin checkpoint verify "$checkpoint" >"$scratch/said" 2>&1 || fail "round $round: $checkpoint: $(cat "$scratch/said")"
+    for checkpoint in "$GONDOLIN_STORE"/checkpoints/*; do
+        gondolin checkpoint verify "${checkpoint##*/}" >"$scratch/said" 2>&1 ||
+            fail "round $round: $checkpoint: $(cat "$scratch/said")"
     done
 done

@@ -1,5 +1,6 @@
 #!/bin/sh
 # A checkpoint of a machine that works, and back to it: programs, files, jobs and their output are as they were.
+# shellcheck disable=SC2016 # what is in single quotes is for the guest
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 
 sandbox
@@ -24,10 +25,10 @@ job pipe <<'END'
 END
 echo 'read -r answer; echo "got $answer"' >"$scratch/ask"
 job ask <"$scratch/ask"
-job done <<'END'
+job short <<'END'
 echo finished
 END
-[ "$(cat "$sb/jobs/done/wait")" = 'exit 0' ] || fail 'a short job did not end'
+[ "$(cat "$sb/jobs/short/wait")" = 'exit 0' ] || fail 'a short job did not end'
 echo before >"$sb/root/srv/file"
 eventually 5 test -e "$sb/jobs/count/stdout" || fail 'no job'
 sleep 0.5
@@ -70,7 +71,7 @@ echo second >"$sb/jobs/ask/stdin"
 [ "$(timeout 5 cat "$sb/jobs/ask/stdout")" = 'got second' ] || fail 'the job that asks does not ask again'
 [ "$(timeout 5 cat "$sb/jobs/ask/wait")" = 'exit 0' ] || fail 'it did not end'
 timeout 10 cat "$sb/jobs/pipe/wait" >"$scratch/pipe" || fail 'the pipe does not end'
-[ "$(cat "$sb/jobs/pipe/stdout" | tr '\n' ' ' | tr -s ' ')" = 'piece 1 199 ' ] || fail "pipe: $(cat "$sb/jobs/pipe/stdout")"
+[ "$(tr '\n' ' ' <"$sb/jobs/pipe/stdout" | tr -s ' ')" = 'piece 1 199 ' ] || fail "pipe: $(cat "$sb/jobs/pipe/stdout")"
 timeout 1 cat "$sb/jobs/count/stdout" >"$scratch/lines" || true
 [ "$(head -n 1 "$scratch/lines")" = 'line 1' ] || fail "the output does not begin at the beginning: $(head -n 2 "$scratch/lines")"
 awk '$2 != NR { exit 1 }' "$scratch/lines" || fail 'the output has gaps'

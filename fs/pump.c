@@ -47,9 +47,11 @@ struct pump {
     bool used;  /* there has been a session */
     bool ready; /* the guest's server has answered INIT */
     bool gone;
+    bool greeted; /* INIT has been sent */
     uint64_t own_unique, init_unique;
     bool quiet;              /* nothing is sent any more */
     uint64_t barrier_unique; /* of a request whose answer tells that what was sent before has been taken; 0: none */
+    struct timer *quiet_timer; /* runs while there is nothing to wait for */
     void (*quiesced)(void *data);
     void *quiesced_data;
     bool sweeping, sweep_again; /* invalidations of all nodes are being written; and are wanted anew */
@@ -212,12 +214,24 @@ static void send_barrier_if_due(struct pump *pump)
     channel_hold(pump->channel);
 }
 
+static void handle_barrier(struct pump *pump);
+
+static void nothing_to_wait_for(void *data)
+{
+    struct pump *pump = data;
+    pump->quiet_timer = NULL;
+    handle_barrier(pump);
+}
+
 void pump_quiesce(struct pump *pump, void (*done)(void *data), void *data)
 {
     pump->quiet = true;
     pump->quiesced = done;
     pump->quiesced_data = data;
-    send_barrier_if_due(pump);
+    if (pump->greeted)
+        send_barrier_if_due(pump);
+    else
+        pump->quiet_timer = loop_timer(pump->loop, 0, nothing_to_wait_for, pump);
 }
 
 static void handle_barrier(struct pump *pump)
@@ -230,6 +244,8 @@ static void handle_barrier(struct pump *pump)
 
 static void forget_quiet(struct pump *pump)
 {
+    timer_cancel(pump->quiet_timer);
+    pump->quiet_timer = NULL;
     pump->quiet = false;
     pump->barrier_unique = 0;
     pump->quiesced = NULL;
@@ -269,6 +285,8 @@ void pump_go_on(struct pump *pump)
         return;
     if (held)
         channel_release(pump->channel, NULL, 0);
+    if (pump->counters.waiting)
+        pump_greet(pump);
     send_waiting(pump);
 }
 
@@ -291,6 +309,25 @@ static void keep(struct flight *f, const uint8_t *message, size_t len)
     memcpy(f->message, message, len);
     f->next = *at;
     *at = f;
+}
+
+void pump_greet(struct pump *pump)
+{
+    if (pump->greeted || pump->quiet || !pump->channel)
+        return;
+    pump->greeted = true;
+    pump->init_unique = next_own_unique(pump);
+    struct {
+        struct fuse_in_header header;
+        struct fuse_init_in in;
+    } message = {{.len = sizeof message, .opcode = FUSE_INIT, .unique = pump->init_unique},
+                 {.major = FUSE_KERNEL_VERSION,
+                  .minor = FUSE_KERNEL_MINOR_VERSION,
+                  .max_readahead = WIRE_IO_LIMIT,
+                  .flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |
+                           FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS |
+                           FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_DONT_MASK}};
+    send_message(pump, &message, sizeof message);
 }
 
 /* Sends the request now, or puts it in the queue. */
@@ -320,6 +357,7 @@ static int take(struct pump *pump, const struct wire_op *op, const struct hostvi
     queue->end = &f->next_queue;
     pump->waiting_bytes += len;
     pump->counters.waiting++;
+    pump_greet(pump);
     return 0;
 }
 
@@ -588,22 +626,6 @@ static void handle_closed(void *data, int code)
     break_off(pump, why);
 }
 
-static void send_init(struct pump *pump)
-{
-    pump->init_unique = next_own_unique(pump);
-    struct {
-        struct fuse_in_header header;
-        struct fuse_init_in in;
-    } message = {{.len = sizeof message, .opcode = FUSE_INIT, .unique = pump->init_unique},
-                 {.major = FUSE_KERNEL_VERSION,
-                  .minor = FUSE_KERNEL_MINOR_VERSION,
-                  .max_readahead = WIRE_IO_LIMIT,
-                  .flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |
-                           FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS |
-                           FUSE_HANDLE_KILLPRIV_V2 | FUSE_MAX_PAGES | FUSE_DONT_MASK}};
-    send_message(pump, &message, sizeof message);
-}
-
 int pump_connect(struct pump *pump, int fd)
 {
     static const struct channel_ops channel_ops = {
@@ -622,8 +644,10 @@ int pump_connect(struct pump *pump, int fd)
     }
     pump->channel = channel;
     pump->used = true;
-    pump->gone = pump->ready = false;
-    send_init(pump);
+    pump->gone = pump->ready = pump->greeted = false;
+    pump->init_unique = 0;
+    if (pump->counters.waiting)
+        pump_greet(pump);
     return 0;
 }
 

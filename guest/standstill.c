@@ -37,13 +37,13 @@ static int prepare(pthread_attr_t *attributes)
 int standstill_begin(struct standstill *s)
 {
     pthread_attr_t attributes;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    long others = sysconf(_SC_NPROCESSORS_ONLN) - 1;
     int rc = set_policy(SCHED_FIFO, PRIORITY_CALLER);
-    if (rc < 0)
+    if (rc < 0 || others < 1)
         return rc;
     atomic_store(&s->over, false);
     int code = prepare(&attributes);
-    while (!code && s->count < STANDSTILL_MAX_CPUS && (long)s->count < cpus) {
+    while (!code && s->count < STANDSTILL_MAX_CPUS && (long)s->count < others) {
         code = pthread_create(&s->threads[s->count], &attributes, keep_busy, s);
         s->count += code == 0;
     }

@@ -13,13 +13,13 @@ enum { STANDSTILL_MAX_CPUS = 64 };
 /* Start with {0}. */
 struct standstill {
     pthread_t threads[STANDSTILL_MAX_CPUS];
-    unsigned count;
+    unsigned count; /* of the busy ones */
     atomic_bool over;
 };
 
-/* Puts the calling thread above, and a busy thread for each processor below it, both above everybody else: real-time
- * scheduling, sched(7). The kernel gives others a twentieth of each second that this lasts. 0, or -errno (EPERM, EAGAIN):
- * the others then go on. */
+/* Puts the calling thread above everybody else, by real-time scheduling (sched(7)), and busy threads onto the other
+ * processors. The caller must not sleep until the end: while it does, others run. The kernel gives them a twentieth of each
+ * second that this lasts. 0, or -errno (EPERM, EAGAIN): the others then go on. */
 int standstill_begin(struct standstill *standstill);
 /* Nothing where it has not begun. */
 void standstill_end(struct standstill *standstill);

@@ -199,7 +199,7 @@ static void serve_alone(struct channel *c)
 {
     while (c->alone && !c->ended) {
         struct pollfd p = {.fd = c->fd, .events = (short)(to_send(c) > 0 ? POLLIN | POLLOUT : POLLIN)};
-        if (poll(&p, 1, -1) < 0)
+        if (poll(&p, 1, 0) <= 0)
             continue;
         if (p.revents & POLLOUT)
             flush_queue(c);

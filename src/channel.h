@@ -47,7 +47,8 @@ void channel_hold(struct channel *channel);
 /* Sends `first` (NULL: nothing), then what was held, and goes on as ever. 0, -ENOMEM or -EPIPE. */
 int channel_release(struct channel *channel, const void *first, size_t len);
 
-/* Called in `message`: until it is undone there, this channel alone is served; no other event of the loop is seen. */
+/* Called in `message`: until it is undone there, this channel alone is served, without ever sleeping; no other event of the
+ * loop is seen. */
 void channel_alone(struct channel *channel, bool alone);
 
 /* Closes the fd. Safe inside callbacks. NULL is ignored. */

@@ -326,3 +326,8 @@ void host_mounts_free(struct host_mounts *m)
         close(m->stream_fd);
     free(m);
 }
+
+bool host_mounts_any(const struct host_mounts *mounts)
+{
+    return mounts->count > 0;
+}

@@ -49,6 +49,9 @@ int host_mounts_answer(struct host_mounts *mounts, struct json_object *answer);
 void host_mounts_bind(struct host_mounts *mounts, struct mount_spec *spec, struct control_request *request, size_t len);
 void host_mounts_unbind(struct host_mounts *mounts, const char *target, struct control_request *request, size_t len);
 
+/* Are there any? */
+bool host_mounts_any(const struct host_mounts *mounts);
+
 /* Lines for `status`. */
 void host_mounts_status(const struct host_mounts *mounts, FILE *out);
 

@@ -84,6 +84,9 @@ void jobs_free(struct jobs *jobs);
 
 /* The link to send on; NULL: the guest is gone, and everything that runs is lost (`why` for its `wait`). */
 void jobs_set_link(struct jobs *jobs, struct agent_link *link, const char *why);
+/* Has the guest start a shell and a program once, so that what that takes is in its memory; `done` tells when it has, at once
+ * when it cannot. */
+void jobs_rehearse(struct jobs *jobs, void (*done)(void *data), void *data);
 /* A frame from the guest: 0 or -EPROTO. */
 int jobs_frame(struct jobs *jobs, const struct ctl_header *header, const uint8_t *payload, size_t len);
 unsigned jobs_count(const struct jobs *jobs, enum job_state state);

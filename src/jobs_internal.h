@@ -5,6 +5,8 @@
 
 #include "src/job.h"
 
+#define REHEARSAL_ID (UINT32_MAX - 1) /* of a job that has no directory */
+
 enum { JOBS_MAX = 1024, JOBS_KEEP_FINISHED_RUNS = 32 };
 
 struct jobs {
@@ -16,6 +18,8 @@ struct jobs {
     struct job *first; /* newest first */
     unsigned count;
     uint32_t last_id, last_start;
+    void (*rehearsed)(void *data); /* waiting for that; may be NULL */
+    void *rehearsed_data;
     struct control_node *dir;
 };
 

@@ -133,6 +133,15 @@ static void shutdown_took_too_long(void *data)
     s->backend->stop(s->machine->vm, VMM_GRACE_MS);
 }
 
+/* The command of a gondolin run has ended, and nothing that it has left behind will be seen by anybody: neither its disk,
+ * nor, through mapped files, directories of the host. */
+static bool is_worth_shutting_down(const struct supervisor *s)
+{
+    const struct mount_options *o = s->start->options;
+    bool throw_away = !o->root_disk || (o->root_mode && strcmp(o->root_mode, "cow") == 0);
+    return !supervisor_is_one_shot(s) || !throw_away || host_mounts_any(s->mounts);
+}
+
 void supervisor_stop(struct supervisor *s, bool orderly, const char *why)
 {
     if (s->state == STATE_EXITED || s->state == STATE_FAILED)
@@ -152,7 +161,7 @@ void supervisor_stop(struct supervisor *s, bool orderly, const char *why)
     }
     timer_cancel(s->stop_timer);
     s->stop_timer = NULL;
-    if (orderly && agent_link_ready(s->machine->link)) {
+    if (orderly && agent_link_ready(s->machine->link) && is_worth_shutting_down(s)) {
         struct json_object *request = json_object_new_object();
         json_object_object_add(request, "grace_ms", json_object_new_int(JOB_GRACE_MS));
         if (agent_link_send_json(s->machine->link, CTL_SHUTDOWN, 0, request)) {
@@ -230,6 +239,12 @@ void supervisor_prepared(struct supervisor *s)
         announce(s);
 }
 
+/* What has been run once need not be read from the disk again by what starts from the template. */
+static void take_template(void *data)
+{
+    checkpoint_take_template(data);
+}
+
 static void first_machine_ready(struct supervisor *s, const struct machine_abilities *abilities)
 {
     struct err err = {0};
@@ -242,7 +257,7 @@ static void first_machine_ready(struct supervisor *s, const struct machine_abili
     }
     job_records_free(&s->records);
     if (s->make_template)
-        checkpoint_take_template(s);
+        jobs_rehearse(s->jobs, take_template, s);
     else
         supervisor_prepared(s);
 }

@@ -42,7 +42,7 @@ void supervisor_explain(const struct supervisor *s, const char *reason, char *ou
 }
 
 /* One-shot sandboxes (gondolin run) are mounted among the session directories; nobody asks later how they went. */
-static bool is_one_shot(const struct supervisor *s)
+bool supervisor_is_one_shot(const struct supervisor *s)
 {
     const char *slash = strrchr(s->session.directory, '/');
     return strncmp(s->session.mountpoint, s->session.directory, (size_t)(slash - s->session.directory) + 1) == 0;
@@ -51,7 +51,7 @@ static bool is_one_shot(const struct supervisor *s)
 void supervisor_record_end(const struct supervisor *s)
 {
     char tail[TAIL];
-    if (!s->session.device || (s->orderly && is_one_shot(s)))
+    if (!s->session.device || (s->orderly && supervisor_is_one_shot(s)))
         return;
     copy_tail(s, tail, sizeof tail);
     ended_record(&s->session, s->orderly, s->why_ended, tail);

@@ -102,6 +102,8 @@ int supervisor_mounts_add(struct supervisor *s);
 
 /* supervisor_end.c. The reason to give for the end of a machine, better than the monitor's where the guest said more. */
 void supervisor_explain(const struct supervisor *s, const char *reason, char *out, size_t size);
+/* Is it that of a gondolin run? */
+bool supervisor_is_one_shot(const struct supervisor *s);
 /* For those who look for the sandbox later (src/ended.h), and for who waits for it (EIO). */
 void supervisor_record_end(const struct supervisor *s);
 int supervisor_failure(const struct supervisor *s, struct err *err);

@@ -25,10 +25,11 @@ enum pci_slot { SLOT_PORTS = 3, SLOT_ROOT = 4, SLOT_RNG = 5, SLOT_PVPANIC = 6, S
  * slab's sysfs entries, and cubic, which has the kernel's type information parsed: 0.3 s together), noreplace-smp
  * (0.15 s of patching lock prefixes out, which cost nothing under emulation), and probing for hardware that is not
  * there.
+ * lsm: what of security modules needs no policy loaded by somebody; the others take their part of every exec all the same.
  * tsc=reliable: its check against other clocks fails at random under emulation, and the guest then lives on a 4 ms
  * clock. panic=-1 with reboot=t turns a panic into a reset at once, which ends the machine. */
 #define COMMON_KERNEL_OPTIONS "quiet console=hvc0 panic=-1 mitigations=off nokaslr audit=0 random.trust_cpu=on " \
-    "cryptomgr.notests raid=noautodetect"
+    "cryptomgr.notests raid=noautodetect lsm=landlock,yama"
 #define X86_KERNEL_OPTIONS COMMON_KERNEL_OPTIONS " reboot=t tsc=reliable no_timer_check 8250.nr_uarts=0 " \
     "i8042.noaux i8042.nokbd i8042.nopnp " \
     "initcall_blacklist=init_kprobe_trace,load_system_certificate_list,slab_sysfs_init,cubictcp_register"

@@ -238,6 +238,7 @@ static void connect_guest(struct world *w, struct input *in)
     w->guest = ends[1];
     w->closed = 0;
     fuzz_require(pump_connect(w->pump, ends[0]) == 0);
+    pump_greet(w->pump);
     if (byte(in) == 0xff) /* it says what the input says */
         return;
     fuzz_require(recv(w->guest, &init, sizeof init, MSG_DONTWAIT) == (ssize_t)sizeof init);

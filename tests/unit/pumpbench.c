@@ -108,6 +108,7 @@ void bench_connect_silent(struct bench *b)
     b->guest = ends[1];
     b->in_len = 0;
     cr_assert_eq(pump_connect(b->pump, ends[0]), 0);
+    pump_greet(b->pump);
 }
 
 void bench_connect(struct bench *b)

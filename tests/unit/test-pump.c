@@ -559,3 +559,28 @@ Test(pump, a_new_session_ends_the_quiet_of_the_old_one)
     cr_expect_not(quiet);
     bench_free(b);
 }
+
+Test(pump, greets_with_the_first_request)
+{
+    struct bench *b = bench_new(NULL);
+    int ends[2];
+    bool quiet = false;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+    cr_assert_eq(pump_connect(b->pump, ends[0]), 0);
+    b->guest = ends[1];
+    bench_turn(b);
+    cr_expect_null(bench_take(b));
+    pump_quiesce(b->pump, note_quiet, &quiet);
+    uint64_t asked = BENCH_ASK(b, FUSE_LOOKUP, bench_root(b), BENCH_NAME("a"));
+    bench_wait(b, 1);
+    cr_expect(quiet, "there is nothing to wait for");
+    cr_expect_null(bench_take(b));
+    pump_go_on(b->pump);
+    const struct fuse_in_header *init = bench_take(b);
+    cr_assert(init && init->opcode == FUSE_INIT);
+    struct fuse_init_out out = {.major = 7, .minor = 38, .max_write = WIRE_IO_LIMIT};
+    bench_reply(b, init->unique, 0, &out, sizeof out);
+    bench_turn(b);
+    cr_expect_eq(bench_take(b)->unique, asked);
+    bench_free(b);
+}

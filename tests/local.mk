@@ -41,6 +41,7 @@ clean-local:
 
 include $(top_srcdir)/tests/integration/local.mk
 include $(top_srcdir)/tests/integration/cli.mk
+include $(top_srcdir)/tests/integration/checkpoint.mk
 include $(top_srcdir)/tests/integration/fault.mk
 include $(top_srcdir)/tests/integration/files.mk
 include $(top_srcdir)/tests/integration/scale.mk

@@ -19,6 +19,7 @@
 #include "src/cleanup.h"
 #include "src/mount_options.h"
 #include "src/mountpoint.h"
+#include "src/offline.h"
 #include "src/options.h"
 #include "src/progress.h"
 #include "src/session.h"
@@ -278,10 +279,13 @@ static int make_files_absolute(struct mount_options *o, struct absolute *to, str
 int verb_mount(int argc, char **argv)
 {
     bool foreground = false;
+    const char *offline = NULL;
     struct mount_options options = {0};
     struct option_spec shared[MOUNT_OPTIONS_TABLE];
     const struct option_spec own[] = {
         {"foreground", 'f', NULL, "stay in the foreground until the sandbox ends", NULL, OPTION_FLAG, &foreground},
+        {"offline", 0, "CHECKPOINT", "show what is on a checkpoint's disk, read-only, without its machine", NULL, OPTION_STRING,
+         &offline},
         {0},
     };
     mount_options_table(&options, shared);
@@ -303,6 +307,13 @@ int verb_mount(int argc, char **argv)
     struct image image = {0};
     struct place place = {.fd = -1};
     struct absolute absolute;
+    if (offline) {
+        code = take_place(operand_at(&operands, 0), &place, &err) < 0
+                   ? verb_failed("mount", &err) : offline_mount(offline, place.path, place.made, foreground);
+        place.made = place.made && code != 0;
+        give_up_place(&place);
+        return code;
+    }
     if (make_files_absolute(&options, &absolute, &err) < 0 || open_image(options.image, &image, &err) < 0)
         return verb_failed("mount", &err);
     sigset_t signals;

@@ -137,7 +137,7 @@ mkdir "$scratch/out"
 gondolin checkpoint export b "$scratch/out/file" 2>/dev/null &
 kill -9 $! 2>/dev/null || true
 wait $! 2>/dev/null || true
-[ -z "$(ls -A "$scratch/out" | grep -v '^file$')" ] || fail 'an export that was killed left something'
+[ -z "$(find "$scratch/out" -mindepth 1 -not -name file)" ] || fail 'an export that was killed left something'
 
 # Templates: shown, kept while in use, cleared on request.
 "$make" abc123 "$image" template full || fail 'make-checkpoint template'

@@ -45,8 +45,8 @@ static int set_environment(const struct kernel *kernel, struct err *err)
     return 0;
 }
 
-/* supermin leaves half an appliance (of 300 MiB) behind when it is killed. Nobody is at it when the cache can be locked;
- * the lock, shared from then on, says that we are. A descriptor, or -1 (harmless). */
+/* supermin leaves half an appliance (of 300 MiB) behind when it is killed. Nobody is at it when the cache can be
+ * locked; the lock, shared from then on, says that we are. A descriptor, or -1 (harmless). */
 static int tidy_cache(const char *cache)
 {
     cleanup_close int lock = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -94,7 +94,8 @@ static int configure(struct appliance *appliance, const char *work, bool kvm)
     return 0;
 }
 
-/* The appliance in the cache: "STORE/cache/.guestfs-UID/appliance.d", malloc'd. In a namespace another user id built it. */
+/* The appliance in the cache: "STORE/cache/.guestfs-UID/appliance.d", malloc'd. In a namespace another user id built
+ * it. */
 static char *find_cached(const char *store)
 {
     glob_t found = {0};

@@ -138,8 +138,9 @@ static int write_block(struct archive_in *in, int fd, const char *bytes, size_t 
             piece = length;
         if (!is_zero(bytes, piece)) {
             ssize_t n = pwrite(fd, bytes, piece, offset);
+            int reason = n < 0 ? errno : ENOSPC;
             if (n != (ssize_t)piece)
-                return err_errno(err, n < 0 ? errno : ENOSPC, "write");
+                return reason == ENOSPC && !store_has_space(in->store, err) ? -ENOSPC : err_errno(err, reason, "write");
             int code = look_at_space(in, piece, err);
             if (code < 0)
                 return code;

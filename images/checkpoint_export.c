@@ -255,7 +255,8 @@ static int write_all(struct export *x, const char *store, const struct checkpoin
     return code;
 }
 
-/* A file without a name leaves nothing, whatever ends us. Where there are none, one with a name is removed on failure. */
+/* A file without a name leaves nothing, whatever ends us. Where there are none, one with a name is removed on failure.
+ */
 struct output {
     int fd;
     char *temporary; /* NULL: the file has no name yet */

@@ -20,14 +20,14 @@
 #define CHECKPOINT_FILE_IMAGE "image/"
 
 /* Writes a checkpoint to a new file, which appears when it is complete and synced, or to standard output ("-"). Errors:
- * EEXIST (the file), ENOENT and EBADMSG as checkpoint_open, EOPNOTSUPP (its lowest disk is not an image's), E2BIG (it lies on
- * too many others), EPIPE, ENOSPC, EINTR. */
+ * EEXIST (the file), ENOENT and EBADMSG as checkpoint_open, EOPNOTSUPP (its lowest disk is not an image's), E2BIG (it
+ * lies on too many others), EPIPE, ENOSPC, EINTR. */
 int checkpoint_export(const char *store, const char *name, const char *path, bool with_image, struct err *err);
 
-/* Reads such a file ("-": standard input) into the store, as `name`, or as it is called there (NULL). Every name, size, digest
- * and disk is checked first; on failure nothing is left. *imported (may be NULL) gets the name, malloc'd. Errors: EEXIST (the
- * name is taken), ENOENT (its image is not in the store nor in the file), EBADMSG (damaged, or not such a file), EINVAL,
- * EPROTONOSUPPORT, ENOSPC, EINTR. */
+/* Reads such a file ("-": standard input) into the store, as `name`, or as it is called there (NULL). Every name, size,
+ * digest and disk is checked first; on failure nothing is left. *imported (may be NULL) gets the name, malloc'd.
+ * Errors: EEXIST (the name is taken), ENOENT (its image is not in the store nor in the file), EBADMSG (damaged, or not
+ * such a file), EINVAL, EPROTONOSUPPORT, ENOSPC, EINTR. */
 int checkpoint_import(const char *store, const char *path, const char *name, char **imported, struct err *err);
 
 #endif

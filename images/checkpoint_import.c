@@ -117,8 +117,19 @@ static int save_image_file(struct import *m, const char *name, uint64_t size, st
     return code < 0 ? code : check_image_file(path, file, err);
 }
 
+static bool is_image_file(const char *name)
+{
+    static const char *const names[] = {MANIFEST_NAME, IMAGE_KERNEL, IMAGE_INITRAMFS, IMAGE_ROOTFS};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static int take_image_file(struct import *m, const char *name, uint64_t size, struct err *err)
 {
+    if (!is_image_file(name))
+        return foreign(name, err);
     if (m->has_image)
         return 0;
     if (strcmp(name, MANIFEST_NAME) == 0)

@@ -5,8 +5,8 @@
 
 #include "src/err.h"
 
-/* Compares every file of a checkpoint, of what it lies on and of its image with the recorded digests, whatever was found
- * before, and checks the structure of each of its disks. Errors as checkpoint_open. */
+/* Compares every file of a checkpoint, of what it lies on and of its image with the recorded digests, whatever was
+ * found before, and checks the structure of each of its disks. Errors as checkpoint_open. */
 int checkpoint_verify(const char *store, const char *name, struct err *err);
 
 #endif

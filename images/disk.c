@@ -2,34 +2,20 @@
 #include "images/disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <guestfs.h>
-
-#include "images/files.h"
+#include "images/appliance.h"
 #include "images/store.h"
-#include "src/cleanup.h"
-#include "vmm/accel.h"
 
 #define DEVICE "/dev/sda"
 
-enum {
-    APPLIANCE_MEMORY = 768,       /* MiB */
-    APPLIANCE_SPACE = 384 << 20,  /* bytes in the cache, 275 MiB with Debian 12 */
-};
-
 struct disk {
     struct disk_job job;
-    guestfs_h *g;
-    int cache_lock; /* shared; or -1 */
-    struct accel_verdict verdict;
+    struct appliance appliance;
+    guestfs_h *g; /* the appliance's */
     const char *phase; /* NULL: progress is not reported */
 };
 
@@ -59,75 +45,7 @@ static int failed(const struct disk *disk, const char *what, struct err *err)
     if (guestfs_last_errno(disk->g) == ENOSPC || (reason && strstr(reason, "No space left on device")))
         return err_set(err, ENOSPC, "%s: the tree does not fit into the disk of %llu MiB; give a larger --size", what,
                        (unsigned long long)(disk->job.size >> 20));
-    if (!reason)
-        reason = "failed";
-    /* The first line is the reason; the others are general advice. */
-    return err_set(err, EIO, "%s: libguestfs: %.*s; to see more, run it again with LIBGUESTFS_DEBUG=1", what,
-                   (int)strcspn(reason, "\n"), reason);
-}
-
-/* Which kernel the appliance boots, and whether the machine can accelerate it. A handle reads it when it is made. */
-static int set_environment(const struct disk_job *job, struct accel_verdict *verdict, struct err *err)
-{
-    accel_decide(verdict);
-    accel_apply_to_libguestfs(verdict);
-    if (setenv("SUPERMIN_KERNEL", job->kernel->image, 1) < 0 ||
-        setenv("SUPERMIN_KERNEL_VERSION", job->kernel->release, 1) < 0 ||
-        setenv("SUPERMIN_MODULES", job->kernel->modules, 1) < 0)
-        return err_errno(err, ENOMEM, "start appliance");
-    if (!files_exists("/lib/modules"))
-        return err_set(err, ENOENT, "start appliance: supermin needs the directory /lib/modules, even empty; make it with: "
-                       "sudo mkdir /lib/modules");
-    return 0;
-}
-
-/* supermin leaves half an appliance (of 300 MiB) behind when it is killed. Nobody is at it when the cache can be locked;
- * the lock, shared from then on, says that we are. A descriptor, or -1 (harmless). */
-static int tidy_cache(const char *cache)
-{
-    cleanup_close int lock = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    glob_t half = {0};
-
-    if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
-        cleanup_free char *pattern = files_format("%s/.guestfs-*/appliance.d.*", cache);
-        if (pattern && glob(pattern, 0, NULL, &half) == 0)
-            for (size_t i = 0; i < half.gl_pathc; i++)
-                files_remove_tree(half.gl_pathv[i]);
-        globfree(&half);
-    }
-    if (lock >= 0)
-        flock(lock, LOCK_SH);
-    return steal_fd(&lock);
-}
-
-/* supermin tidies up when it runs out of space, and does not say why it failed. */
-static bool has_room_for_appliance(const struct disk_job *job, struct err *err)
-{
-    cleanup_free char *appliance = files_format("%s/cache/.guestfs-%u/appliance.d", job->store, (unsigned)geteuid());
-    return (appliance && files_exists(appliance)) || store_has_room(job->store, APPLIANCE_SPACE, err);
-}
-
-static int configure(struct disk *disk)
-{
-    cleanup_free char *cache = files_format("%s/cache", disk->job.store);
-    guestfs_h *g = disk->g;
-
-    disk->cache_lock = cache ? tidy_cache(cache) : -1;
-    if (!cache || guestfs_set_cachedir(g, cache) < 0 || guestfs_set_tmpdir(g, disk->job.work) < 0)
-        return -1;
-    if (guestfs_set_memsize(g, APPLIANCE_MEMORY) < 0 || guestfs_set_network(g, 0) < 0)
-        return -1;
-    /* By default QEMU would stop the machine when the host's disk is full, and we would wait for ever. */
-    if (guestfs_config(g, "-global", "scsi-hd.werror=report") < 0)
-        return -1;
-#if defined(__x86_64__)
-    /* QEMU 7.2's emulation of cmpxchg16b corrupts flags and may crash kernels. The last -cpu counts. */
-    if (!disk->verdict.kvm && guestfs_config(g, "-cpu", "max,cx16=off") < 0)
-        return -1;
-#endif
-    if (guestfs_set_event_callback(g, on_progress, GUESTFS_EVENT_PROGRESS, 0, disk) < 0)
-        return -1;
-    return 0;
+    return appliance_failed(&disk->appliance, what, err);
 }
 
 /* Nothing is left for the kernel to initialise lazily: that would be written again into every sandbox's overlay. */
@@ -143,9 +61,7 @@ static int make_file_system(struct disk *disk)
 
 static int launch(struct disk *disk, struct err *err)
 {
-    if (!has_room_for_appliance(&disk->job, err))
-        return -ENOSPC;
-    if (configure(disk) < 0)
+    if (guestfs_set_event_callback(disk->g, on_progress, GUESTFS_EVENT_PROGRESS, 0, disk) < 0)
         return failed(disk, "configure appliance", err);
     if (guestfs_disk_create(disk->g, disk->job.path, "qcow2", (int64_t)disk->job.size, -1) < 0)
         return failed(disk, "make root disk", err);
@@ -162,18 +78,16 @@ static int launch(struct disk *disk, struct err *err)
 
 int disk_open(const struct disk_job *job, struct disk **out, struct err *err)
 {
-    struct accel_verdict verdict;
-    int code = set_environment(job, &verdict, err);
-    if (code < 0)
-        return code;
     struct disk *disk = calloc(1, sizeof *disk);
-    guestfs_h *g = disk ? guestfs_create() : NULL;
-    if (!g) {
-        free(disk);
+    if (!disk)
         return err_errno(err, ENOMEM, "start appliance");
+    disk->job = *job;
+    int code = appliance_open(job->store, job->work, job->kernel, &disk->appliance, err);
+    disk->g = disk->appliance.g;
+    if (code < 0) {
+        free(disk);
+        return code;
     }
-    *disk = (struct disk){.job = *job, .g = g, .cache_lock = -1, .verdict = verdict};
-    guestfs_set_error_handler(g, NULL, NULL);
     code = launch(disk, err);
     if (code < 0) {
         disk_abandon(disk);
@@ -208,8 +122,6 @@ void disk_abandon(struct disk *disk)
 {
     if (!disk)
         return;
-    guestfs_close(disk->g);
-    if (disk->cache_lock >= 0)
-        close(disk->cache_lock);
+    appliance_close(&disk->appliance);
     free(disk);
 }

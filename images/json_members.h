@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON from anywhere, read strictly: each object is described by a table of its members and one walker checks them all. A
- * member that is unknown, missing, of another type, too long or with characters that do not belong there is EINVAL, and the
- * sentence names it. */
+/* JSON from anywhere, read strictly: each object is described by a table of its members and one walker checks them all.
+ * A member that is unknown, missing, of another type, too long or with characters that do not belong there is EINVAL,
+ * and the sentence names it. */
 #ifndef GONDOLIN_IMAGES_JSON_MEMBERS_H
 #define GONDOLIN_IMAGES_JSON_MEMBERS_H
 
@@ -53,8 +53,9 @@ int json_members_array(struct json_reader *reader, const char *what, struct json
 /* "WHAT: NAME: REASON" with EINVAL. */
 int json_members_wrong(const struct json_reader *reader, const char *name, const char *reason);
 
-/* Parses a text that is one JSON object, nested no deeper than `depth`, and looks at its member "schema" before anything
- * else: another version's members would all look wrong. NULL with EINVAL or EPROTONOSUPPORT. Freed with json_object_put. */
+/* Parses a text that is one JSON object, nested no deeper than `depth`, and looks at its member "schema" before
+ * anything else: another version's members would all look wrong. NULL with EINVAL or EPROTONOSUPPORT. Freed with
+ * json_object_put. */
 struct json_object *json_members_parse(const struct json_reader *reader, const char *text, size_t length, int depth,
                                        int schema);
 

@@ -257,6 +257,24 @@ int kernel_open(const char *store, const struct apt *apt, const struct contained
     return code;
 }
 
+int kernel_open_cached(const char *store, struct kernel *kernel, struct err *err)
+{
+    struct names entries = {0};
+    *kernel = (struct kernel){0};
+    store_list_part(store, "cache/kernel", &entries);
+    int code = -ENOENT;
+    for (size_t i = entries.count; code < 0 && i > 0; i--) {
+        cleanup_free char *directory = files_format("%s/cache/kernel/%s", store, entries.list[i - 1]);
+        kernel_free(kernel);
+        code = directory ? fill_paths(kernel, directory, err) : -ENOMEM;
+    }
+    names_free(&entries);
+    if (code < 0)
+        kernel_free(kernel);
+    return code < 0 ? err_set(err, ENOENT, "looking into a disk needs the kernel of a build, and there is none in %s/cache; get "
+                              "it with: gondolin build busybox", store) : 0;
+}
+
 void kernel_free(struct kernel *kernel)
 {
     char *strings[] = {kernel->package, kernel->version, kernel->release, kernel->image, kernel->elf, kernel->modules};

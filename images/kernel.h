@@ -21,6 +21,8 @@ struct kernel {
  * cloud kernel), and those of apt, of unpacking and of writing. Free with kernel_free. */
 int kernel_open(const char *store, const struct apt *apt, const struct contained *contained, struct kernel *kernel,
                 struct err *err);
+/* Any that is in the cache, for the appliance; package and version stay NULL. ENOENT says how to get one. */
+int kernel_open_cached(const char *store, struct kernel *kernel, struct err *err);
 void kernel_free(struct kernel *kernel);
 
 #endif

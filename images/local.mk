@@ -1,11 +1,13 @@
 noinst_LIBRARIES += images/libimages.a
 images_libimages_a_SOURCES = \
 	images/agent.c images/agent.h \
+	images/appliance.c images/appliance.h \
 	images/apt.c images/apt.h \
 	images/build.c \
 	images/archive_in.c images/archive_in.h \
 	images/bzimage.c images/bzimage.h \
 	images/checkpoint.c images/checkpoint.h images/checkpoint_internal.h \
+	images/checkpoint_diff.c \
 	images/checkpoint_disks.c \
 	images/checkpoint_export.c images/checkpoint_file.h \
 	images/checkpoint_import.c \
@@ -13,6 +15,7 @@ images_libimages_a_SOURCES = \
 	images/checkpoint_manifest.c \
 	images/checkpoint_publish.c \
 	images/checkpoint_verify.c images/checkpoint_verify.h \
+	images/checkpoint_view.c images/checkpoint_view.h \
 	images/command.c images/command.h \
 	images/contain.c images/contain.h \
 	images/contain_mounts.c images/contain_mounts.h \

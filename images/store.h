@@ -28,8 +28,9 @@ char *store_path(struct err *err);
  * be missing. */
 char *store_find(struct err *err);
 
-/* False, with the sentence in *err, when so little space is left on the store's file system that it explains any failure
- * to write there: a full disk shows up in many ways (a broken disk in the appliance, a package that cannot unpack). */
+/* False, with the sentence in *err, when so little space is left on the store's file system that it explains any
+ * failure to write there: a full disk shows up in many ways (a broken disk in the appliance, a package that cannot
+ * unpack). */
 bool store_has_space(const char *store, struct err *err);
 
 /* The same, for work that will need `bytes`. */
@@ -54,12 +55,12 @@ int store_find_abandoned(const char *store, struct names *found);
  * already is success: the same files are there; the work directory is then left to store_work_end. */
 int store_publish(const char *store, struct store_work *work, const char *build_id, struct err *err);
 
-/* The same for a directory of another part ("checkpoints"): EEXIST when the name is taken, the work is then left as it is, as
- * it is after any other failure. */
+/* The same for a directory of another part ("checkpoints"): EEXIST when the name is taken, the work is then left as it
+ * is, as it is after any other failure. */
 int store_publish_entry(const char *store, struct store_work *work, const char *part, const char *name, struct err *err);
 
-/* 1 to 64 letters, digits, '.', '_', '-', not beginning with '.', '_' or '-'. EINVAL with a sentence, which calls it `kind`
- * ("tag"). */
+/* 1 to 64 letters, digits, '.', '_', '-', not beginning with '.', '_' or '-'. EINVAL with a sentence, which calls it
+ * `kind` ("tag"). */
 int store_check_name(const char *kind, const char *name, struct err *err);
 int store_check_tag(const char *tag, struct err *err);
 int store_set_tag(const char *store, const char *tag, const char *build_id, struct err *err);
@@ -81,8 +82,8 @@ int store_list_part(const char *store, const char *part, struct names *out);
 /* Asked with the directory locked against new users: may it go? 0, or -errno with *err. */
 typedef int store_may_go_fn(const char *store, const char *name, struct err *err);
 
-/* Removes a directory of a part unless somebody has it open (EBUSY) or `may_go` (NULL: nothing is asked) refuses: moved away
- * whole by one rename, then removed. ENOENT. */
+/* Removes a directory of a part unless somebody has it open (EBUSY) or `may_go` (NULL: nothing is asked) refuses: moved
+ * away whole by one rename, then removed. ENOENT. */
 int store_remove_entry(const char *store, const char *part, const char *name, store_may_go_fn *may_go, struct err *err);
 
 /* Removes it also when somebody has it open. ENOENT. */
@@ -91,8 +92,8 @@ int store_drop_entry(const char *store, const char *part, const char *name, stru
 /* Has somebody a shared lock on the manifest in this directory? Whoever asks for one at the same time waits. */
 bool store_is_locked(const char *directory);
 
-/* A shared lock on the manifest in a directory, which keeps it from being removed: a descriptor open for reading. -errno;
- * ENOENT also when it was removed meanwhile. */
+/* A shared lock on the manifest in a directory, which keeps it from being removed: a descriptor open for reading.
+ * -errno; ENOENT also when it was removed meanwhile. */
 int store_lock_manifest(const char *directory);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Templates: full checkpoints that mount makes for itself. They can be made again at any time, so nobody is asked before one
- * goes. */
+/* Templates: full checkpoints that mount makes for itself. They can be made again at any time, so nobody is asked
+ * before one goes. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

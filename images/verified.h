@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file `verified` in the directory of an image or a checkpoint: the state (device, inode, size, times) that files had
- * when their digests were found right, one line for each. The digests of a gigabyte take seconds; as long as this state is
- * unchanged they need not be computed again. No protection from who can write there, who could as well replace the
- * manifest. */
+/* The file `verified` in the directory of an image or a checkpoint: the state (device, inode, size, times) that files
+ * had when their digests were found right, one line for each. The digests of a gigabyte take seconds; as long as this
+ * state is unchanged they need not be computed again. No protection from who can write there, who could as well replace
+ * the manifest. */
 #ifndef GONDOLIN_IMAGES_VERIFIED_H
 #define GONDOLIN_IMAGES_VERIFIED_H
 
@@ -17,7 +17,8 @@ typedef int verified_compare_fn(void *data, const struct manifest_file *file, st
 
 /* Calls `compare` for each file whose state has not been recorded (with `all`: for each), until one fails. Those found
  * right are recorded, provided that they have not changed meanwhile and that a change since then would show: not within
- * the grain of time stamps. Recording is best effort: without it they are compared again. What else is recorded stays. */
+ * the grain of time stamps. Recording is best effort: without it they are compared again. What else is recorded stays.
+ */
 int verified_check(const char *directory, const struct manifest_file *files, size_t count, bool all,
                    verified_compare_fn *compare, void *data, struct err *err);
 

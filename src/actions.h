@@ -27,7 +27,8 @@ struct actions {
 /* The intro and a line for each action, for struct usage. */
 void actions_describe(const struct actions *actions, char *text, size_t size);
 
-/* Runs the action that the first operand names; mistakes are reported as those of options are. Returns the exit code. */
+/* Runs the action that the first operand names; mistakes are reported as those of options are. Returns the exit code.
+ */
 int actions_run(const struct actions *actions, const struct operands *operands, const void *options);
 
 /* As verb_failed, for "VERB ACTION". */

@@ -13,6 +13,7 @@ struct checkpoint_options {
 
 int checkpoint_ls(const struct operands *operands, const void *options);
 int checkpoint_tree(const struct operands *operands, const void *options);
+int checkpoint_diff_action(const struct operands *operands, const void *options);
 int checkpoint_show(const struct operands *operands, const void *options);
 
 #endif

@@ -89,7 +89,8 @@ gondolin_engine_SOURCES = \
 	src/engine_main.c src/verbs.h \
 	src/mount_from.c src/mount_from.h \
 	$(DOCTOR_SOURCES) \
-	src/checkpoint_actions.h src/checkpoint_ls.c \
+	src/checkpoint_actions.h src/checkpoint_diff_action.c src/checkpoint_ls.c \
+	src/offline.c src/offline.h \
 	src/verb_build.c \
 	src/verb_checkpoint.c \
 	src/verb_doctor.c \

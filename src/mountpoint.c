@@ -41,13 +41,13 @@ static void unescape(char *text)
 struct mount {
     char *mountpoint;
     uint64_t device;
-    bool ours;
+    bool ours, offline;
 };
 
 /* proc(5): "ID PARENT MAJ:MIN ROOT MOUNTPOINT OPTIONS [TAGS...] - TYPE SOURCE SUPEROPTIONS". */
 static bool parse_mountinfo(char *line, struct mount *mount)
 {
-    static const char type[] = " - " MOUNT_FS_TYPE " ";
+    static const char type[] = " - " MOUNT_FS_TYPE " ", offline[] = " - fuse." MOUNT_OFFLINE_SUBTYPE " ";
     char *separator = strstr(line, " - ");
     char *field = line;
     unsigned major, minor;
@@ -63,7 +63,8 @@ static bool parse_mountinfo(char *line, struct mount *mount)
     *end = '\0';
     unescape(field);
     *mount = (struct mount){.mountpoint = field, .device = makedev(major, minor),
-                            .ours = strncmp(separator, type, strlen(type)) == 0};
+                            .ours = strncmp(separator, type, strlen(type)) == 0,
+                            .offline = strncmp(separator, offline, strlen(offline)) == 0};
     return true;
 }
 
@@ -89,7 +90,7 @@ static bool visit_path(const struct mount *mount, void *data)
 {
     struct top *top = data;
     if (strcmp(mount->mountpoint, top->path) == 0)
-        top->mount = (struct mount){.device = mount->device, .ours = mount->ours};
+        top->mount = (struct mount){.device = mount->device, .ours = mount->ours, .offline = mount->offline};
     return true;
 }
 
@@ -98,6 +99,13 @@ bool mountpoint_is_gondolin(const char *path)
     struct top top = {.path = path};
     each_mount(visit_path, &top);
     return top.mount.ours;
+}
+
+bool mountpoint_is_offline(const char *path)
+{
+    struct top top = {.path = path};
+    each_mount(visit_path, &top);
+    return top.mount.offline;
 }
 
 uint64_t mountpoint_device(const char *path)

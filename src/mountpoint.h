@@ -9,10 +9,14 @@
 #include "src/err.h"
 
 #define MOUNT_FS_TYPE "fuse.gondolin"
+#define MOUNT_OFFLINE_SUBTYPE "gondolin.offline" /* a checkpoint's disk, see src/offline.h */
 
 /* Is the topmost mount at exactly this (absolute, resolved) path one of gondolin's? Reads /proc/self/mountinfo and
  * never touches the mount, so a stuck one does not block. */
 bool mountpoint_is_gondolin(const char *path);
+
+/* The same for a checkpoint's disk that is shown without a machine. */
+bool mountpoint_is_offline(const char *path);
 
 /* The device number (as makedev(3) packs it) of the topmost mount at exactly this path; 0 when there is none. Never
  * touches the mount. A mount keeps it when directories above it are renamed, and everything bound to it has the same.

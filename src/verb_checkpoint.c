@@ -136,6 +136,8 @@ static const struct action actions[] = {
     {"ls", "", "lists them", 0, 0, checkpoint_ls},
     {"tree", "", "shows which lies on which", 0, 0, checkpoint_tree},
     {"show", "NAME", "shows what it is made of and who needs it", 1, 1, checkpoint_show},
+    {"diff", "[FROM] NAME", "lists the files added, changed and removed since FROM, or since the image", 1, 2,
+     checkpoint_diff_action},
     {"describe", "NAME TEXT", "sets its description", 2, 2, run_describe},
     {"verify", "NAME", "compares every file with its recorded digest, and checks the disks", 1, 1, run_verify},
     {"rm", "NAME...", "removes it, unless another or a running sandbox lies on it", 1, -1, run_rm},

@@ -20,6 +20,7 @@
 #include "src/mount_from.h"
 #include "src/mount_options.h"
 #include "src/mountpoint.h"
+#include "src/offline.h"
 #include "src/options.h"
 #include "src/progress.h"
 #include "src/session.h"
@@ -302,13 +303,28 @@ static int read_mounts(struct mount_options *o, struct mount_specs *to, struct e
     return rc < 0 ? err_wrap(err, "mount") : 0;
 }
 
+/* A checkpoint's disk, without a machine. */
+static int mount_offline(const char *checkpoint, const char *directory, bool foreground)
+{
+    struct place place = {.fd = -1};
+    struct err err = {0};
+    int code = take_place(directory, &place, &err) < 0 ? verb_failed("mount", &err)
+                                                       : offline_mount(checkpoint, place.path, place.made, foreground);
+    place.made = place.made && code != 0;
+    give_up_place(&place);
+    return code;
+}
+
 int verb_mount(int argc, char **argv)
 {
     bool foreground = false;
+    const char *offline = NULL;
     struct mount_options options = {0};
     struct option_spec shared[MOUNT_OPTIONS_TABLE];
     const struct option_spec own[] = {
         {"foreground", 'f', NULL, "stay in the foreground until the sandbox ends", NULL, OPTION_FLAG, &foreground},
+        {"offline", 0, "CHECKPOINT", "show what is on a checkpoint's disk, read-only, without its machine", NULL, OPTION_STRING,
+         &offline},
         {0},
     };
     mount_options_table(&options, shared);
@@ -330,6 +346,8 @@ int verb_mount(int argc, char **argv)
     struct image image = {0};
     struct place place = {.fd = -1};
     struct absolute absolute;
+    if (offline)
+        return mount_offline(offline, operand_at(&operands, 0), foreground);
     struct mount_from from = {.checkpoint.lock_fd = -1};
     struct mount_specs mounts = {0};
     int rc = read_mounts(&options, &mounts, &err);

@@ -128,6 +128,8 @@ static int umount_one(const char *reference, bool force)
     struct err err;
     char path[PATH_MAX];
     bool mounted = reference && realpath(reference, path) && mountpoint_is_gondolin(path);
+    if (reference && realpath(reference, path) && mountpoint_is_offline(path))
+        return mountpoint_unmount(path, force, &err) < 0 ? verb_failed("umount", &err) : 0;
     int rc = session_find(reference, &session, &err);
     if (rc == -ENOENT && mounted && (!mountpoint_is_gondolin(path) || was_dead_mount(path)))
         return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A qcow2 file is a table (L1) of tables (L2) of clusters, and a table of blocks of reference counts. Each offset in it is
- * looked at once; a cluster that has been met before ends the check, so that no more is read than the file has. */
+/* A qcow2 file is a table (L1) of tables (L2) of clusters, and a table of blocks of reference counts. Each offset in it
+ * is looked at once; a cluster that has been met before ends the check, so that no more is read than the file has. */
 #include <endian.h>
 #include <errno.h>
 #include <stdbool.h>

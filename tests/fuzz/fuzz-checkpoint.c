@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an imported checkpoint consists of: a manifest (input that begins with '{') or a disk. What checkpoint_manifest_parse
- * accepts survives being written and read again; qcow2_check and the functions that look at a header end on any bytes, and
- * what passed the check passes it with another disk below.
- * SOURCES: images/checkpoint_manifest.c images/store.c images/files.c images/names.c images/json_members.c images/manifest_files.c images/digest.c vmm/qcow2*.c src/err.c -ljson-c -lcrypto */
+/* What an imported checkpoint consists of: a manifest (input that begins with '{') or a disk. What
+ * checkpoint_manifest_parse accepts survives being written and read again; qcow2_check and the functions that look at a
+ * header end on any bytes, and what passed the check passes it with another disk below. SOURCES:
+ * images/checkpoint_manifest.c images/store.c images/files.c images/names.c images/json_members.c
+ * images/manifest_files.c images/digest.c vmm/qcow2*.c src/err.c -ljson-c -lcrypto */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -40,7 +41,8 @@ static void try_manifest(const char *text, size_t size)
     checkpoint_manifest_free(&manifest);
 }
 
-/* Inputs are short: a file of clusters of 64 KiB is made of them by what follows the header being put at each cluster. */
+/* Inputs are short: a file of clusters of 64 KiB is made of them by what follows the header being put at each cluster.
+ */
 static void spread(int fd, const uint8_t *data, size_t size)
 {
     enum { HEADER = 512, PIECE = 64, CLUSTER = 64 * 1024 };

@@ -33,7 +33,7 @@ for verb in $verbs; do
     # shellcheck disable=SC2046 # a page and perhaps a section
     page_options $(page_of "$verb") >"$scratch/page"
     if [ "$verb" = run ]; then
-        page_options gondolin-mount.1 | grep -vx -e -f -e --foreground >>"$scratch/page"
+        page_options gondolin-mount.1 | grep -vx -e -f -e --foreground -e --offline >>"$scratch/page"
         sort -o "$scratch/page" "$scratch/page"
     fi
     help_options "$verb" >"$scratch/help"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* make-checkpoint NAME BUILD-ID PARENT KIND [DISK]: puts a checkpoint into the store without a sandbox. KIND is "full" or
- * "disk"; PARENT is "-" for none; DISK is an overlay whose name of the disk below is changed, else an empty one is made. What
- * is taken for memory can be loaded by no machine. "template" as PARENT: NAME is a key. */
+/* make-checkpoint NAME BUILD-ID PARENT KIND [DISK]: puts a checkpoint into the store without a sandbox. KIND is "full"
+ * or "disk"; PARENT is "-" for none; DISK is an overlay whose name of the disk below is changed, else an empty one is
+ * made. What is taken for memory can be loaded by no machine. "template" as PARENT: NAME is a key. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

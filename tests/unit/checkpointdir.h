@@ -5,8 +5,8 @@
 
 #include "images/checkpoint.h"
 
-/* A work directory with a disk over the parent's (NULL: the image's) or, with `layer`, over a layer that lies there, and
- * memory and devices for a full one; and the manifest for it. */
+/* A work directory with a disk over the parent's (NULL: the image's) or, with `layer`, over a layer that lies there,
+ * and memory and devices for a full one; and the manifest for it. */
 void checkpointdir_work(const char *store, enum checkpoint_kind kind, const char *build_id, const char *parent, bool layer,
                         struct store_work *work, struct checkpoint_manifest *manifest);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,32 @@ struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino)
     struct vfs_node *node = find_node_locked(hostdir, hostdir->devices[0], (ino_t)ino);
     pthread_mutex_unlock(&hostdir->lock);
     return node;
+}
+
+static int read_path(int fd, char path[PATH_MAX])
+{
+    ssize_t len = readlink(hostdir_proc_path(fd).text, path, PATH_MAX - 1);
+    if (len < 0)
+        return hostdir_error();
+    path[len] = '\0';
+    return len == PATH_MAX - 1 ? -ENAMETOOLONG : 0;
+}
+
+int hostdir_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size)
+{
+    char root[PATH_MAX], whole[PATH_MAX];
+    int rc = read_path(((struct hostdir *)vfs)->root->fd, root);
+    rc = rc ? rc : read_path(node->fd, whole);
+    if (rc < 0)
+        return rc;
+    size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+    if (strncmp(whole, root, len) != 0 || (whole[len] && whole[len] != '/'))
+        return -ESTALE;
+    const char *rest = whole[len] ? whole + len + 1 : "";
+    if (strlen(rest) >= size)
+        return -ENAMETOOLONG;
+    strcpy(path, rest);
+    return 0;
 }
 
 /* Another thread may have entered the same inode meanwhile: its node then is the one, and `fresh` is not used. */

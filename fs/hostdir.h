@@ -6,6 +6,7 @@
 #define GONDOLIN_FS_HOSTDIR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vfs;
@@ -33,6 +34,10 @@ struct vfs *hostdir_new(const struct hostdir_config *config);
 /* The node of this inode of the root's file system, with a reference to be given back by `forget`; NULL when nobody knows
  * it. */
 struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino);
+
+/* Where a directory lies now, from the root on, without '/' at both ends: "" for the root. 0; -ESTALE: no longer below
+ * the root; or another -errno. */
+int hostdir_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size);
 
 /* All references must have been given back and all files released. NULL is ignored. */
 void hostdir_free(struct vfs *vfs);

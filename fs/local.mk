@@ -50,7 +50,9 @@ fs_libworker_a_SOURCES = \
 	fs/inbox.c fs/inbox.h \
 	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_names.c \
 	fs/mounttable.c fs/mounttable.h \
+	fs/patterns.c fs/patterns.h \
 	fs/readonly.c \
+	fs/shadow.c fs/shadow.h fs/shadow_internal.h fs/shadow_dirs.c \
 	fs/stacked.c fs/stacked.h \
 	fs/sync.h \
 	fs/worker_confine.c fs/worker_confine.h \

@@ -16,6 +16,9 @@
 
 enum { XATTRS_LIMIT = 65536 };
 
+/* Apart from the numbers of a host's file system, beside which it may stand (fs/shadow). */
+static const uint64_t FIRST_INO = UINT64_C(1) << 47;
+
 int memory_take(struct memory *m, uint64_t bytes)
 {
     if (bytes > m->size - m->used)
@@ -628,6 +631,7 @@ struct vfs *memory_new(uint64_t size)
         return NULL;
     m->vfs.ops = &OPS;
     m->size = size;
+    m->last_ino = FIRST_INO;
     pthread_mutex_init(&m->lock, NULL);
     if (hash_init(&m->names) == 0)
         m->root = memory_node_new(m, &root, NULL, S_IFDIR | 01777, &rc);

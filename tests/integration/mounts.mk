@@ -1,7 +1,8 @@
 # Host directories in the guest.
 MOUNTS_TESTS = \
 	tests/integration/mounts-basic.sh \
-	tests/integration/mounts-restart.sh
+	tests/integration/mounts-restart.sh \
+	tests/integration/mounts-shadow.sh
 TESTS += $(MOUNTS_TESTS)
 EXTRA_DIST += $(MOUNTS_TESTS)
 $(MOUNTS_TESTS:.sh=.log): tests/store.stamp

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fs/hostdir_internal.h"
+#include "fs/hostwatch.h"
 #include "src/cleanup.h"
 
 enum { NAME_LIMIT = 255, DEVICE_SHIFT = 48 };
@@ -165,6 +166,33 @@ static struct vfs_node *find_or_add(struct hostdir *hostdir, struct vfs_node *fr
     return node;
 }
 
+/* Changes to a file are seen in the directory through whose name they are made: so only one name may lead to it. */
+static uint32_t keep_attr(const struct vfs_node *node, const struct fuse_attr *attr)
+{
+    bool keep = S_ISDIR(node->type) ? node->watched : node->kept && attr->nlink == 1;
+    return keep ? VFS_KEEP_ATTR : 0;
+}
+
+void hostdir_mark_kept(const struct vfs_node *dir, struct vfs_entry *entry)
+{
+    if (!S_ISDIR(entry->node->type))
+        entry->node->kept = dir->watched;
+    entry->attr.flags = keep_attr(entry->node, &entry->attr) | (dir->watched ? VFS_KEEP_NAME : 0);
+}
+
+/* Watched from before its attributes are read on. */
+static int watch_directory(struct hostdir *hostdir, struct vfs_node *node, struct fuse_attr *attr)
+{
+    struct stat st;
+    if (!hostdir->watch || !S_ISDIR(node->type))
+        return 0;
+    node->watched = hostwatch_add(hostdir->watch, node);
+    if (fstatat(node->fd, "", &st, AT_EMPTY_PATH) < 0)
+        return hostdir_error();
+    hostdir_fill_attr(hostdir, &st, attr);
+    return 0;
+}
+
 int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
 {
     struct stat st;
@@ -178,11 +206,33 @@ int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
                                .type = st.st_mode & S_IFMT, .refs = 1};
     out->node = find_or_add(hostdir, fresh);
     hostdir_fill_attr(hostdir, &st, &out->attr);
-    if (out->node == fresh)
-        steal_fd(&owned);
-    else
+    if (out->node != fresh) {
         free(fresh);
-    return 0;
+        return 0;
+    }
+    steal_fd(&owned);
+    int rc = watch_directory(hostdir, fresh, &out->attr);
+    if (rc < 0)
+        hostdir_forget(&hostdir->vfs, fresh);
+    return rc;
+}
+
+bool hostdir_hold(struct vfs_node *node)
+{
+    struct hostdir *hostdir = (struct hostdir *)node->member.vfs;
+    pthread_mutex_lock(&hostdir->lock);
+    bool known = node->refs > 0;
+    node->refs += known;
+    pthread_mutex_unlock(&hostdir->lock);
+    return known;
+}
+
+struct vfs_node *hostdir_find_child(struct vfs_node *dir, const char *name)
+{
+    struct stat st;
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+        return NULL;
+    return find_node((struct hostdir *)dir->member.vfs, &st);
 }
 
 int hostdir_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, struct vfs_entry *out)
@@ -190,15 +240,21 @@ int hostdir_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, stru
     struct hostdir *hostdir = (struct hostdir *)vfs;
     struct stat st;
     /* Most lookups are of what the peer knows already and then need no descriptor. */
-    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
+        out->attr.flags = dir->watched ? VFS_KEEP_NAME : 0;
         return hostdir_error();
+    }
     out->node = find_node(hostdir, &st);
     if (out->node) {
         hostdir_fill_attr(hostdir, &st, &out->attr);
-        return 0;
+    } else {
+        int fd = hostdir_open_beneath(dir->fd, name, O_PATH, 0);
+        int rc = fd < 0 ? fd : hostdir_enter_fd(hostdir, fd, out);
+        if (rc < 0)
+            return rc;
     }
-    int fd = hostdir_open_beneath(dir->fd, name, O_PATH, 0);
-    return fd < 0 ? fd : hostdir_enter_fd(hostdir, fd, out);
+    hostdir_mark_kept(dir, out);
+    return 0;
 }
 
 void hostdir_forget(struct vfs *vfs, struct vfs_node *node)
@@ -210,6 +266,8 @@ void hostdir_forget(struct vfs *vfs, struct vfs_node *node)
         hash_remove(&hostdir->nodes, &node->by_inode);
     pthread_mutex_unlock(&hostdir->lock);
     if (unused) {
+        if (node->watched)
+            hostwatch_remove(hostdir->watch, node);
         close(node->fd);
         free(node);
     }
@@ -232,6 +290,7 @@ static int hostdir_getattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
     if (fstatat(file ? file->fd : node->fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
     hostdir_fill_attr((struct hostdir *)vfs, &st, out);
+    out->flags = keep_attr(node, out);
     return 0;
 }
 
@@ -397,6 +456,7 @@ struct vfs *hostdir_new(const struct hostdir_config *config)
     hostdir->allow_devices = config->allow_devices;
     hostdir->all_xattrs = config->all_xattrs;
     hostdir->one_owner = config->one_owner;
+    hostdir->watch = config->watch;
     hostdir_cred_init(hostdir);
     pthread_mutex_init(&hostdir->lock, NULL);
     int rc = hash_init(&hostdir->nodes);

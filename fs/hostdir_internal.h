@@ -19,11 +19,14 @@
 struct vfs_node {
     struct vfs_member member; /* first */
     struct hash_link by_inode;
+    struct hash_link by_handle; /* while watched; fs/hostwatch.c */
     int fd;                    /* O_PATH */
     dev_t dev;
     ino_t ino;
     uint32_t type; /* S_IFMT bits */
     uint64_t refs; /* under hostdir.lock */
+    bool watched;  /* of a directory: changes in it are reported */
+    atomic_bool kept; /* of others: it was found in such a directory */
 };
 
 struct vfs_file {
@@ -50,6 +53,7 @@ struct hostdir {
     struct vfs vfs; /* first */
     enum hostdir_cred cred;
     bool allow_devices, all_xattrs, one_owner;
+    struct hostwatch *watch; /* or NULL */
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3]; /* this process's, at the start */
     struct vfs_node *root;
 
@@ -87,6 +91,13 @@ void hostdir_forget(struct vfs *vfs, struct vfs_node *node);
 
 /* Whether something of this type may have these bits. */
 bool hostdir_mode_allowed(const struct hostdir *hostdir, uint32_t type, uint32_t mode);
+/* Takes a reference to a node that may just be given back for the last time; then false. */
+bool hostdir_hold(struct vfs_node *node);
+/* What a name in a directory leads to, if that is known; with a reference. */
+struct vfs_node *hostdir_find_child(struct vfs_node *dir, const char *name);
+/* Says in an entry found or made in `dir` what the peer may keep of it. */
+void hostdir_mark_kept(const struct vfs_node *dir, struct vfs_entry *entry);
+
 /* Clears suid, and sgid where the group may execute, of the file behind a descriptor (O_PATH will do). */
 int hostdir_kill_suidgid(int fd);
 

@@ -102,7 +102,8 @@ static int open_existing(struct vfs *vfs, struct vfs_node *dir, const char *name
 }
 
 /* Gives a file just created its node. The descriptor is taken over. */
-static int enter_created(struct hostdir *hostdir, int fd, struct vfs_entry *out, struct vfs_file **file)
+static int enter_created(struct hostdir *hostdir, const struct vfs_node *dir, int fd, struct vfs_entry *out,
+                         struct vfs_file **file)
 {
     int path_fd = open(hostdir_proc_path(fd).text, O_PATH | O_CLOEXEC);
     int rc = path_fd < 0 ? hostdir_error() : hostdir_enter_fd(hostdir, path_fd, out);
@@ -110,6 +111,7 @@ static int enter_created(struct hostdir *hostdir, int fd, struct vfs_entry *out,
         close(fd);
         return rc;
     }
+    hostdir_mark_kept(dir, out);
     rc = hostdir_file_new(&hostdir->vfs, fd, out->node->dev, file);
     if (rc < 0)
         hostdir_forget(&hostdir->vfs, out->node);
@@ -128,5 +130,5 @@ int hostdir_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node
     hostdir_cred_leave(&saved);
     if (fd == -EEXIST && !(flags & O_EXCL))
         return open_existing(vfs, dir, name, flags, how, out, file);
-    return fd < 0 ? fd : enter_created(hostdir, fd, out, file);
+    return fd < 0 ? fd : enter_created(hostdir, dir, fd, out, file);
 }

@@ -1,5 +1,6 @@
 # The FUSE wire protocol and its server with the provider on a directory; compiled into the static guest agent too.
 FS_SERVER_SOURCES = \
+	fs/fanevents.c fs/fanevents.h \
 	fs/hash.c fs/hash.h \
 	fs/hostdir.c fs/hostdir.h fs/hostdir_internal.h \
 	fs/hostdir_cred.c \
@@ -7,6 +8,7 @@ FS_SERVER_SOURCES = \
 	fs/hostdir_files.c \
 	fs/hostdir_names.c \
 	fs/hostdir_xattr.c \
+	fs/hostwatch.c fs/hostwatch.h \
 	fs/pool.c fs/pool.h \
 	fs/server.c fs/server.h fs/server_internal.h \
 	fs/server_handles.c \

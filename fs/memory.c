@@ -70,7 +70,7 @@ struct vfs_node *memory_node_new(struct memory *m, const struct vfs_cred *cred, 
     }
     node->member.vfs = &m->vfs;
     node->refs = 1;
-    node->attr = (struct fuse_attr){.ino = ++m->last_ino, .mode = mode, .uid = cred->uid, .gid = cred->gid,
+    node->attr = (struct fuse_attr){.flags = VFS_KEEP_ATTR | VFS_KEEP_NAME, .ino = ++m->last_ino, .mode = mode, .uid = cred->uid, .gid = cred->gid,
                                     .nlink = S_ISDIR(mode) ? 1 : 0, .blksize = MEMORY_PAGE};
     set_group(node, dir);
     memory_touch(node, true);

@@ -37,13 +37,14 @@ static struct vfs *top(const struct stack *stack)
     return stack->layers[stack->count - 1];
 }
 
-static struct vfs *bottom_new(const struct worker_message *mount, int root_fd)
+static struct vfs *bottom_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch)
 {
     if (mount->flags & WORKER_MOUNT_MEMORY)
         return memory_new(mount->size);
     const struct hostdir_config config = {
         .root_fd = root_fd,
         .cred = mount->owner == WORKER_OWNER_RAW ? HOSTDIR_AS_CALLER : HOSTDIR_AS_SELF,
+        .watch = mount->cache == WORKER_CACHE_AUTO ? watch : NULL,
         .one_owner = mount->owner == WORKER_OWNER_USER,
     };
     return hostdir_new(&config);
@@ -62,10 +63,10 @@ static int put_shadow(struct stack *stack, const struct worker_message *mount)
     return put(stack, shadow_new(below, memory, mount->text));
 }
 
-struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd)
+struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch)
 {
     struct stack stack = {.count = 0};
-    int rc = put(&stack, bottom_new(mount, root_fd));
+    int rc = put(&stack, bottom_new(mount, root_fd, watch));
     if (rc == 0 && mount->text[0])
         rc = put_shadow(&stack, mount);
     if (rc == 0 && (mount->flags & WORKER_MOUNT_READONLY))

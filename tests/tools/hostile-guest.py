@@ -102,12 +102,15 @@ class Worker:
 
     def error(self, op, node, body=b""):
         """The name of the errno it is answered with; "works" where it is."""
-        error, _ = self.ask(op, node, body)
+        error, answer = self.ask(op, node, body)
+        if op == "LOOKUP" and not error and not any(answer[:8]):
+            error = -errno.ENOENT
         return errno.errorcode[-error] if error else "works"
 
     def lookup(self, node, name):
         error, body = self.ask("LOOKUP", node, name + b"\0")
-        return error, struct.unpack_from("<Q", body)[0] if not error else 0
+        found = 0 if error else struct.unpack_from("<Q", body)[0]
+        return error or (0 if found else -errno.ENOENT), found  # node id 0: the peer may remember that there is nothing
 
     def root(self):
         return self.lookup(1, b"7")[1]

@@ -27,7 +27,7 @@ static const uint16_t allowed[] = {
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2,
     SYS_pwritev2, SYS_openat, SYS_openat2, SYS_close, SYS_close_range, SYS_lseek, SYS_fstat, SYS_newfstatat, SYS_statx,
     SYS_fstatfs, SYS_statfs, SYS_readlinkat, SYS_getdents64, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat,
-    SYS_unlinkat, SYS_renameat2, SYS_fchmod, SYS_fchmodat, SYS_fchownat, SYS_fchown, SYS_utimensat, SYS_truncate,
+    SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_fchmod, SYS_fchmodat, SYS_fchownat, SYS_fchown, SYS_utimensat, SYS_truncate,
     SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_copy_file_range, SYS_setxattr, SYS_fsetxattr,
     SYS_getxattr, SYS_fgetxattr, SYS_listxattr, SYS_flistxattr, SYS_removexattr, SYS_fremovexattr, SYS_fcntl, SYS_flock,
     SYS_faccessat, SYS_name_to_handle_at, SYS_dup, SYS_dup3,

@@ -70,7 +70,7 @@ static uint32_t encode_rdev(dev_t dev)
     return (min & 0xff) | (maj & 0xfff) << 8 | (min & ~0xffu) << 12;
 }
 
-void hostdir_fill_attr(struct hostdir *hostdir, const struct stat *st, struct fuse_attr *attr)
+void hostdir_fill_attr(struct hostdir *hostdir, int fd, const struct stat *st, struct fuse_attr *attr)
 {
     *attr = (struct fuse_attr){
         .ino = hostdir_ino(hostdir, st->st_dev, st->st_ino),
@@ -84,11 +84,12 @@ void hostdir_fill_attr(struct hostdir *hostdir, const struct stat *st, struct fu
         .ctimensec = (uint32_t)st->st_ctim.tv_nsec,
         .mode = st->st_mode,
         .nlink = (uint32_t)st->st_nlink,
-        .uid = hostdir->one_owner ? 0 : st->st_uid,
-        .gid = hostdir->one_owner ? 0 : st->st_gid,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
         .rdev = encode_rdev(st->st_rdev),
         .blksize = (uint32_t)st->st_blksize,
     };
+    hostdir_show_owner(hostdir, fd, attr);
 }
 
 static uint64_t inode_hash(dev_t dev, ino_t ino)
@@ -189,7 +190,7 @@ static int watch_directory(struct hostdir *hostdir, struct vfs_node *node, struc
     node->watched = hostwatch_add(hostdir->watch, node);
     if (fstatat(node->fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
-    hostdir_fill_attr(hostdir, &st, attr);
+    hostdir_fill_attr(hostdir, node->fd, &st, attr);
     return 0;
 }
 
@@ -205,7 +206,7 @@ int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
     *fresh = (struct vfs_node){.member.vfs = &hostdir->vfs, .fd = owned, .dev = st.st_dev, .ino = st.st_ino,
                                .type = st.st_mode & S_IFMT, .refs = 1};
     out->node = find_or_add(hostdir, fresh);
-    hostdir_fill_attr(hostdir, &st, &out->attr);
+    hostdir_fill_attr(hostdir, out->node->fd, &st, &out->attr);
     if (out->node != fresh) {
         free(fresh);
         return 0;
@@ -246,7 +247,7 @@ int hostdir_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, stru
     }
     out->node = find_node(hostdir, &st);
     if (out->node) {
-        hostdir_fill_attr(hostdir, &st, &out->attr);
+        hostdir_fill_attr(hostdir, out->node->fd, &st, &out->attr);
     } else {
         int fd = hostdir_open_beneath(dir->fd, name, O_PATH, 0);
         int rc = fd < 0 ? fd : hostdir_enter_fd(hostdir, fd, out);
@@ -279,7 +280,7 @@ static int hostdir_root(struct vfs *vfs, struct vfs_entry *out)
     struct stat st;
     if (fstatat(hostdir->root->fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
-    hostdir_fill_attr(hostdir, &st, &out->attr);
+    hostdir_fill_attr(hostdir, hostdir->root->fd, &st, &out->attr);
     out->node = find_node(hostdir, &st);
     return 0;
 }
@@ -289,21 +290,26 @@ static int hostdir_getattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
     struct stat st;
     if (fstatat(file ? file->fd : node->fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
-    hostdir_fill_attr((struct hostdir *)vfs, &st, out);
+    hostdir_fill_attr((struct hostdir *)vfs, node->fd, &st, out);
     out->flags = keep_attr(node, out);
     return 0;
 }
 
-int hostdir_kill_suidgid(int fd)
+int hostdir_kill_suidgid(struct hostdir *hostdir, int fd)
 {
     struct stat st;
+    struct fuse_attr attr;
     if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
-    mode_t kill = st.st_mode & S_ISUID;
-    if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+    hostdir_fill_attr(hostdir, fd, &st, &attr);
+    mode_t kill = attr.mode & S_ISUID;
+    if ((attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
         kill |= S_ISGID;
     if (!kill || !S_ISREG(st.st_mode))
         return 0;
+    attr.mode &= ~kill;
+    if (hostdir->mapped)
+        return hostdir_remember_owner(fd, &attr);
     return chmod(hostdir_proc_path(fd).text, (st.st_mode & 07777) & ~kill) < 0 ? hostdir_error() : 0;
 }
 
@@ -313,10 +319,29 @@ static int set_size(const struct vfs_node *node, const struct vfs_file *file, ui
     return rc < 0 ? hostdir_error() : 0;
 }
 
-static int set_owner(const struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
+/* As remembered so far, with a change. */
+static int remember(struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set, uint32_t valid)
+{
+    struct stat st;
+    struct fuse_attr attr;
+    if (fstatat(node->fd, "", &st, AT_EMPTY_PATH) < 0)
+        return hostdir_error();
+    hostdir_fill_attr(hostdir, node->fd, &st, &attr);
+    if (valid & FATTR_UID)
+        attr.uid = set->uid;
+    if (valid & FATTR_GID)
+        attr.gid = set->gid;
+    if (valid & FATTR_MODE)
+        attr.mode = (attr.mode & S_IFMT) | set->mode;
+    return hostdir_remember_owner(node->fd, &attr);
+}
+
+static int set_owner(struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
 {
     uid_t uid = set->valid & FATTR_UID ? set->uid : (uid_t)-1;
     gid_t gid = set->valid & FATTR_GID ? set->gid : (gid_t)-1;
+    if (hostdir->mapped)
+        return remember(hostdir, node, set, set->valid & (FATTR_UID | FATTR_GID));
     if (hostdir->one_owner)
         return (uid == 0 || uid == (uid_t)-1) && (gid == 0 || gid == (gid_t)-1) ? 0 : -EPERM;
     return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? hostdir_error() : 0;
@@ -327,12 +352,19 @@ bool hostdir_mode_allowed(const struct hostdir *hostdir, uint32_t type, uint32_t
     return !hostdir->one_owner || S_ISDIR(type) || !(mode & (S_ISUID | S_ISGID));
 }
 
-static int set_mode(const struct hostdir *hostdir, const struct vfs_node *node, uint32_t mode)
+static int set_mode(struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
 {
+    uint32_t mode = set->mode;
     if (S_ISLNK(node->type))
         return -EOPNOTSUPP; /* some kernels would change it and fail all the same */
     if (!hostdir_mode_allowed(hostdir, node->type, mode))
         return -EPERM;
+    if (hostdir->mapped) {
+        int rc = S_ISREG(node->type) || S_ISDIR(node->type) ? remember(hostdir, node, set, FATTR_MODE) : 0;
+        if (rc < 0)
+            return rc;
+        mode = hostdir_safe_mode(node->type, mode);
+    }
     return chmod(hostdir_proc_path(node->fd).text, mode) < 0 ? hostdir_error() : 0;
 }
 
@@ -361,11 +393,11 @@ static int hostdir_setattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
     if (set->valid & FATTR_SIZE)
         rc = set_size(node, file, set->size);
     if (rc == 0 && (set->valid & FATTR_KILL_SUIDGID))
-        rc = hostdir_kill_suidgid(node->fd);
+        rc = hostdir_kill_suidgid((struct hostdir *)vfs, node->fd);
     if (rc == 0 && (set->valid & (FATTR_UID | FATTR_GID)))
         rc = set_owner((struct hostdir *)vfs, node, set);
     if (rc == 0 && (set->valid & FATTR_MODE)) /* after the owner, whose change clears suid and sgid */
-        rc = set_mode((struct hostdir *)vfs, node, set->mode);
+        rc = set_mode((struct hostdir *)vfs, node, set);
     if (rc == 0 && (set->valid & (FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW)))
         rc = set_times(node, set);
     return rc < 0 ? rc : hostdir_getattr(vfs, node, file, out);
@@ -457,6 +489,7 @@ struct vfs *hostdir_new(const struct hostdir_config *config)
     hostdir->all_xattrs = config->all_xattrs;
     hostdir->one_owner = config->one_owner;
     hostdir->watch = config->watch;
+    hostdir->mapped = config->mapped;
     hostdir_cred_init(hostdir);
     pthread_mutex_init(&hostdir->lock, NULL);
     int rc = hash_init(&hostdir->nodes);

@@ -23,6 +23,7 @@ struct hostdir_config {
     bool allow_devices; /* mknod of block and character devices; otherwise EPERM */
     bool all_xattrs;    /* otherwise only user.*: the rest is EOPNOTSUPP and not listed */
     struct hostwatch *watch; /* what the peer may keep is watched; NULL: it is told to keep nothing */
+    bool mapped;    /* owners and modes that the peer sets are kept in an xattr of the file, and need no rights here */
     bool one_owner; /* all appears to belong to root, and nothing can be given to others, be made setuid or setgid (EPERM):
                        what it would really become is a program that runs as this process's user */
 };

@@ -7,6 +7,7 @@ FS_SERVER_SOURCES = \
 	fs/hostdir_dirs.c \
 	fs/hostdir_files.c \
 	fs/hostdir_names.c \
+	fs/hostdir_owner.c \
 	fs/hostdir_xattr.c \
 	fs/hostwatch.c fs/hostwatch.h \
 	fs/pool.c fs/pool.h \

@@ -45,6 +45,7 @@ static struct vfs *bottom_new(const struct worker_message *mount, int root_fd, s
         .root_fd = root_fd,
         .cred = mount->owner == WORKER_OWNER_RAW ? HOSTDIR_AS_CALLER : HOSTDIR_AS_SELF,
         .watch = mount->cache == WORKER_CACHE_AUTO ? watch : NULL,
+        .mapped = mount->owner == WORKER_OWNER_MAPPED,
         .one_owner = mount->owner == WORKER_OWNER_USER,
     };
     return hostdir_new(&config);

@@ -3,6 +3,7 @@ MOUNTS_TESTS = \
 	tests/integration/hostile-mounts.sh \
 	tests/integration/mounts-basic.sh \
 	tests/integration/mounts-coherence.sh \
+	tests/integration/mounts-owner.sh \
 	tests/integration/mounts-restart.sh \
 	tests/integration/mounts-shadow.sh
 TESTS += $(MOUNTS_TESTS)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "fs/hostdir_internal.h"
+#include "fs/hostwatch.h"
 #include "src/cleanup.h"
 
 enum { NAME_LIMIT = 255, DEVICE_SHIFT = 48 };
@@ -68,7 +70,7 @@ static uint32_t encode_rdev(dev_t dev)
     return (min & 0xff) | (maj & 0xfff) << 8 | (min & ~0xffu) << 12;
 }
 
-void hostdir_fill_attr(struct hostdir *hostdir, const struct stat *st, struct fuse_attr *attr)
+void hostdir_fill_attr(struct hostdir *hostdir, int fd, const struct stat *st, struct fuse_attr *attr)
 {
     *attr = (struct fuse_attr){
         .ino = hostdir_ino(hostdir, st->st_dev, st->st_ino),
@@ -82,11 +84,12 @@ void hostdir_fill_attr(struct hostdir *hostdir, const struct stat *st, struct fu
         .ctimensec = (uint32_t)st->st_ctim.tv_nsec,
         .mode = st->st_mode,
         .nlink = (uint32_t)st->st_nlink,
-        .uid = hostdir->one_owner ? 0 : st->st_uid,
-        .gid = hostdir->one_owner ? 0 : st->st_gid,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
         .rdev = encode_rdev(st->st_rdev),
         .blksize = (uint32_t)st->st_blksize,
     };
+    hostdir_show_owner(hostdir, fd, attr);
 }
 
 static uint64_t inode_hash(dev_t dev, ino_t ino)
@@ -125,6 +128,32 @@ struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino)
     return node;
 }
 
+static int read_path(int fd, char path[PATH_MAX])
+{
+    ssize_t len = readlink(hostdir_proc_path(fd).text, path, PATH_MAX - 1);
+    if (len < 0)
+        return hostdir_error();
+    path[len] = '\0';
+    return len == PATH_MAX - 1 ? -ENAMETOOLONG : 0;
+}
+
+int hostdir_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size)
+{
+    char root[PATH_MAX], whole[PATH_MAX];
+    int rc = read_path(((struct hostdir *)vfs)->root->fd, root);
+    rc = rc ? rc : read_path(node->fd, whole);
+    if (rc < 0)
+        return rc;
+    size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+    if (strncmp(whole, root, len) != 0 || (whole[len] && whole[len] != '/'))
+        return -ESTALE;
+    const char *rest = whole[len] ? whole + len + 1 : "";
+    if (strlen(rest) >= size)
+        return -ENAMETOOLONG;
+    strcpy(path, rest);
+    return 0;
+}
+
 /* Another thread may have entered the same inode meanwhile: its node then is the one, and `fresh` is not used. */
 static struct vfs_node *find_or_add(struct hostdir *hostdir, struct vfs_node *fresh)
 {
@@ -136,6 +165,33 @@ static struct vfs_node *find_or_add(struct hostdir *hostdir, struct vfs_node *fr
     }
     pthread_mutex_unlock(&hostdir->lock);
     return node;
+}
+
+/* Changes to a file are seen in the directory through whose name they are made: so only one name may lead to it. */
+static uint32_t keep_attr(const struct vfs_node *node, const struct fuse_attr *attr)
+{
+    bool keep = S_ISDIR(node->type) ? node->watched : node->kept && attr->nlink == 1;
+    return keep ? VFS_KEEP_ATTR : 0;
+}
+
+void hostdir_mark_kept(const struct vfs_node *dir, struct vfs_entry *entry)
+{
+    if (!S_ISDIR(entry->node->type))
+        entry->node->kept = dir->watched;
+    entry->attr.flags = keep_attr(entry->node, &entry->attr) | (dir->watched ? VFS_KEEP_NAME : 0);
+}
+
+/* Watched from before its attributes are read on. */
+static int watch_directory(struct hostdir *hostdir, struct vfs_node *node, struct fuse_attr *attr)
+{
+    struct stat st;
+    if (!hostdir->watch || !S_ISDIR(node->type))
+        return 0;
+    node->watched = hostwatch_add(hostdir->watch, node);
+    if (fstatat(node->fd, "", &st, AT_EMPTY_PATH) < 0)
+        return hostdir_error();
+    hostdir_fill_attr(hostdir, node->fd, &st, attr);
+    return 0;
 }
 
 int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
@@ -150,12 +206,34 @@ int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
     *fresh = (struct vfs_node){.member.vfs = &hostdir->vfs, .fd = owned, .dev = st.st_dev, .ino = st.st_ino,
                                .type = st.st_mode & S_IFMT, .refs = 1};
     out->node = find_or_add(hostdir, fresh);
-    hostdir_fill_attr(hostdir, &st, &out->attr);
-    if (out->node == fresh)
-        steal_fd(&owned);
-    else
+    hostdir_fill_attr(hostdir, out->node->fd, &st, &out->attr);
+    if (out->node != fresh) {
         free(fresh);
-    return 0;
+        return 0;
+    }
+    steal_fd(&owned);
+    int rc = watch_directory(hostdir, fresh, &out->attr);
+    if (rc < 0)
+        hostdir_forget(&hostdir->vfs, fresh);
+    return rc;
+}
+
+bool hostdir_hold(struct vfs_node *node)
+{
+    struct hostdir *hostdir = (struct hostdir *)node->member.vfs;
+    pthread_mutex_lock(&hostdir->lock);
+    bool known = node->refs > 0;
+    node->refs += known;
+    pthread_mutex_unlock(&hostdir->lock);
+    return known;
+}
+
+struct vfs_node *hostdir_find_child(struct vfs_node *dir, const char *name)
+{
+    struct stat st;
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+        return NULL;
+    return find_node((struct hostdir *)dir->member.vfs, &st);
 }
 
 int hostdir_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, struct vfs_entry *out)
@@ -163,15 +241,21 @@ int hostdir_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, stru
     struct hostdir *hostdir = (struct hostdir *)vfs;
     struct stat st;
     /* Most lookups are of what the peer knows already and then need no descriptor. */
-    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
+        out->attr.flags = dir->watched ? VFS_KEEP_NAME : 0;
         return hostdir_error();
+    }
     out->node = find_node(hostdir, &st);
     if (out->node) {
-        hostdir_fill_attr(hostdir, &st, &out->attr);
-        return 0;
+        hostdir_fill_attr(hostdir, out->node->fd, &st, &out->attr);
+    } else {
+        int fd = hostdir_open_beneath(dir->fd, name, O_PATH, 0);
+        int rc = fd < 0 ? fd : hostdir_enter_fd(hostdir, fd, out);
+        if (rc < 0)
+            return rc;
     }
-    int fd = hostdir_open_beneath(dir->fd, name, O_PATH, 0);
-    return fd < 0 ? fd : hostdir_enter_fd(hostdir, fd, out);
+    hostdir_mark_kept(dir, out);
+    return 0;
 }
 
 void hostdir_forget(struct vfs *vfs, struct vfs_node *node)
@@ -183,6 +267,8 @@ void hostdir_forget(struct vfs *vfs, struct vfs_node *node)
         hash_remove(&hostdir->nodes, &node->by_inode);
     pthread_mutex_unlock(&hostdir->lock);
     if (unused) {
+        if (node->watched)
+            hostwatch_remove(hostdir->watch, node);
         close(node->fd);
         free(node);
     }
@@ -194,7 +280,7 @@ static int hostdir_root(struct vfs *vfs, struct vfs_entry *out)
     struct stat st;
     if (fstatat(hostdir->root->fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
-    hostdir_fill_attr(hostdir, &st, &out->attr);
+    hostdir_fill_attr(hostdir, hostdir->root->fd, &st, &out->attr);
     out->node = find_node(hostdir, &st);
     return 0;
 }
@@ -204,20 +290,26 @@ static int hostdir_getattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
     struct stat st;
     if (fstatat(file ? file->fd : node->fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
-    hostdir_fill_attr((struct hostdir *)vfs, &st, out);
+    hostdir_fill_attr((struct hostdir *)vfs, node->fd, &st, out);
+    out->flags = keep_attr(node, out);
     return 0;
 }
 
-int hostdir_kill_suidgid(int fd)
+int hostdir_kill_suidgid(struct hostdir *hostdir, int fd)
 {
     struct stat st;
+    struct fuse_attr attr;
     if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
-    mode_t kill = st.st_mode & S_ISUID;
-    if ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+    hostdir_fill_attr(hostdir, fd, &st, &attr);
+    mode_t kill = attr.mode & S_ISUID;
+    if ((attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
         kill |= S_ISGID;
     if (!kill || !S_ISREG(st.st_mode))
         return 0;
+    attr.mode &= ~kill;
+    if (hostdir->mapped)
+        return hostdir_remember_owner(fd, &attr);
     return chmod(hostdir_proc_path(fd).text, (st.st_mode & 07777) & ~kill) < 0 ? hostdir_error() : 0;
 }
 
@@ -227,10 +319,29 @@ static int set_size(const struct vfs_node *node, const struct vfs_file *file, ui
     return rc < 0 ? hostdir_error() : 0;
 }
 
-static int set_owner(const struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
+/* As remembered so far, with a change. */
+static int remember(struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set, uint32_t valid)
+{
+    struct stat st;
+    struct fuse_attr attr;
+    if (fstatat(node->fd, "", &st, AT_EMPTY_PATH) < 0)
+        return hostdir_error();
+    hostdir_fill_attr(hostdir, node->fd, &st, &attr);
+    if (valid & FATTR_UID)
+        attr.uid = set->uid;
+    if (valid & FATTR_GID)
+        attr.gid = set->gid;
+    if (valid & FATTR_MODE)
+        attr.mode = (attr.mode & S_IFMT) | set->mode;
+    return hostdir_remember_owner(node->fd, &attr);
+}
+
+static int set_owner(struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
 {
     uid_t uid = set->valid & FATTR_UID ? set->uid : (uid_t)-1;
     gid_t gid = set->valid & FATTR_GID ? set->gid : (gid_t)-1;
+    if (hostdir->mapped)
+        return remember(hostdir, node, set, set->valid & (FATTR_UID | FATTR_GID));
     if (hostdir->one_owner)
         return (uid == 0 || uid == (uid_t)-1) && (gid == 0 || gid == (gid_t)-1) ? 0 : -EPERM;
     return fchownat(node->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0 ? hostdir_error() : 0;
@@ -241,12 +352,19 @@ bool hostdir_mode_allowed(const struct hostdir *hostdir, uint32_t type, uint32_t
     return !hostdir->one_owner || S_ISDIR(type) || !(mode & (S_ISUID | S_ISGID));
 }
 
-static int set_mode(const struct hostdir *hostdir, const struct vfs_node *node, uint32_t mode)
+static int set_mode(struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
 {
+    uint32_t mode = set->mode;
     if (S_ISLNK(node->type))
         return -EOPNOTSUPP; /* some kernels would change it and fail all the same */
     if (!hostdir_mode_allowed(hostdir, node->type, mode))
         return -EPERM;
+    if (hostdir->mapped) {
+        int rc = S_ISREG(node->type) || S_ISDIR(node->type) ? remember(hostdir, node, set, FATTR_MODE) : 0;
+        if (rc < 0)
+            return rc;
+        mode = hostdir_safe_mode(node->type, mode);
+    }
     return chmod(hostdir_proc_path(node->fd).text, mode) < 0 ? hostdir_error() : 0;
 }
 
@@ -275,11 +393,11 @@ static int hostdir_setattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
     if (set->valid & FATTR_SIZE)
         rc = set_size(node, file, set->size);
     if (rc == 0 && (set->valid & FATTR_KILL_SUIDGID))
-        rc = hostdir_kill_suidgid(node->fd);
+        rc = hostdir_kill_suidgid((struct hostdir *)vfs, node->fd);
     if (rc == 0 && (set->valid & (FATTR_UID | FATTR_GID)))
         rc = set_owner((struct hostdir *)vfs, node, set);
     if (rc == 0 && (set->valid & FATTR_MODE)) /* after the owner, whose change clears suid and sgid */
-        rc = set_mode((struct hostdir *)vfs, node, set->mode);
+        rc = set_mode((struct hostdir *)vfs, node, set);
     if (rc == 0 && (set->valid & (FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW)))
         rc = set_times(node, set);
     return rc < 0 ? rc : hostdir_getattr(vfs, node, file, out);
@@ -370,6 +488,8 @@ struct vfs *hostdir_new(const struct hostdir_config *config)
     hostdir->allow_devices = config->allow_devices;
     hostdir->all_xattrs = config->all_xattrs;
     hostdir->one_owner = config->one_owner;
+    hostdir->watch = config->watch;
+    hostdir->mapped = config->mapped;
     hostdir_cred_init(hostdir);
     pthread_mutex_init(&hostdir->lock, NULL);
     int rc = hash_init(&hostdir->nodes);

@@ -6,6 +6,7 @@
 #define GONDOLIN_FS_HOSTDIR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct vfs;
@@ -21,6 +22,8 @@ struct hostdir_config {
     enum hostdir_cred cred;
     bool allow_devices; /* mknod of block and character devices; otherwise EPERM */
     bool all_xattrs;    /* otherwise only user.*: the rest is EOPNOTSUPP and not listed */
+    struct hostwatch *watch; /* what the peer may keep is watched; NULL: it is told to keep nothing */
+    bool mapped;    /* owners and modes that the peer sets are kept in an xattr of the file, and need no rights here */
     bool one_owner; /* all appears to belong to root, and nothing can be given to others, be made setuid or setgid (EPERM):
                        what it would really become is a program that runs as this process's user */
 };
@@ -33,6 +36,10 @@ struct vfs *hostdir_new(const struct hostdir_config *config);
 /* The node of this inode of the root's file system, with a reference to be given back by `forget`; NULL when nobody knows
  * it. */
 struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino);
+
+/* Where a directory lies now, from the root on, without '/' at both ends: "" for the root. 0; -ESTALE: no longer below
+ * the root; or another -errno. */
+int hostdir_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size);
 
 /* All references must have been given back and all files released. NULL is ignored. */
 void hostdir_free(struct vfs *vfs);

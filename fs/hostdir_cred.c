@@ -59,7 +59,7 @@ int hostdir_cred_enter(const struct hostdir *hostdir, const struct vfs_cred *cre
     if (rc < 0)
         switch_back();
     else
-        saved->umask = umask(cred->umask);
+        saved->umask = umask(hostdir->mapped ? 0 : cred->umask); /* then the mode says it all */
     return rc;
 }
 

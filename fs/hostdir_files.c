@@ -33,7 +33,7 @@ int hostdir_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how
     int fd = open(hostdir_proc_path(node->fd).text, (flags & (O_ACCMODE | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return hostdir_error();
-    int rc = how & VFS_KILL_SUIDGID ? hostdir_kill_suidgid(fd) : 0;
+    int rc = how & VFS_KILL_SUIDGID ? hostdir_kill_suidgid((struct hostdir *)vfs, fd) : 0;
     if (rc < 0) {
         close(fd);
         return rc;
@@ -99,8 +99,7 @@ static int write_flags(unsigned how)
 ssize_t hostdir_write(struct vfs *vfs, struct vfs_file *file, const void *buf, size_t size, uint64_t offset,
                       unsigned how)
 {
-    (void)vfs;
-    int rc = how & VFS_KILL_SUIDGID ? hostdir_kill_suidgid(file->fd) : 0;
+    int rc = how & VFS_KILL_SUIDGID ? hostdir_kill_suidgid((struct hostdir *)vfs, file->fd) : 0;
     if (rc < 0)
         return rc;
     size_t done = 0;

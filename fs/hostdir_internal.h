@@ -19,11 +19,14 @@
 struct vfs_node {
     struct vfs_member member; /* first */
     struct hash_link by_inode;
+    struct hash_link by_handle; /* while watched; fs/hostwatch.c */
     int fd;                    /* O_PATH */
     dev_t dev;
     ino_t ino;
     uint32_t type; /* S_IFMT bits */
     uint64_t refs; /* under hostdir.lock */
+    bool watched;  /* of a directory: changes in it are reported */
+    atomic_bool kept; /* of others: it was found in such a directory */
 };
 
 struct vfs_file {
@@ -49,7 +52,8 @@ enum { HOSTDIR_DEVICES = 256 };
 struct hostdir {
     struct vfs vfs; /* first */
     enum hostdir_cred cred;
-    bool allow_devices, all_xattrs, one_owner;
+    bool allow_devices, all_xattrs, one_owner, mapped;
+    struct hostwatch *watch; /* or NULL */
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3]; /* this process's, at the start */
     struct vfs_node *root;
 
@@ -76,7 +80,8 @@ int hostdir_error(void);
 /* Opens one name in a directory without ever leaving it. Returns a descriptor or -errno. */
 int hostdir_open_beneath(int dir_fd, const char *name, int flags, uint32_t mode);
 
-void hostdir_fill_attr(struct hostdir *hostdir, const struct stat *st, struct fuse_attr *attr);
+/* `fd` is of what `st` is about. */
+void hostdir_fill_attr(struct hostdir *hostdir, int fd, const struct stat *st, struct fuse_attr *attr);
 /* The inode number shown to the peer. */
 uint64_t hostdir_ino(struct hostdir *hostdir, dev_t dev, ino_t ino);
 
@@ -87,14 +92,31 @@ void hostdir_forget(struct vfs *vfs, struct vfs_node *node);
 
 /* Whether something of this type may have these bits. */
 bool hostdir_mode_allowed(const struct hostdir *hostdir, uint32_t type, uint32_t mode);
+/* Takes a reference to a node that may just be given back for the last time; then false. */
+bool hostdir_hold(struct vfs_node *node);
+/* What a name in a directory leads to, if that is known; with a reference. */
+struct vfs_node *hostdir_find_child(struct vfs_node *dir, const char *name);
+/* Says in an entry found or made in `dir` what the peer may keep of it. */
+void hostdir_mark_kept(const struct vfs_node *dir, struct vfs_entry *entry);
+
 /* Clears suid, and sgid where the group may execute, of the file behind a descriptor (O_PATH will do). */
-int hostdir_kill_suidgid(int fd);
+int hostdir_kill_suidgid(struct hostdir *hostdir, int fd);
 
 /* Takes on the ids and the umask of a request. Returns 0 or -errno; then nothing has been changed. */
 int hostdir_cred_enter(const struct hostdir *hostdir, const struct vfs_cred *cred, struct hostdir_saved_cred *saved);
 void hostdir_cred_leave(const struct hostdir_saved_cred *saved);
 /* Finds out what this process may do. */
 void hostdir_cred_init(struct hostdir *hostdir);
+
+/* hostdir_owner.c; the first one shows what is the case without mapping, too. */
+#define HOSTDIR_OWNER_XATTR "user.gondolin.owner"
+void hostdir_show_owner(const struct hostdir *hostdir, int fd, struct fuse_attr *attr);
+int hostdir_remember_owner(int fd, const struct fuse_attr *attr);
+/* The host's mode for what the guest gives this one. */
+uint32_t hostdir_safe_mode(uint32_t type, uint32_t mode);
+/* What has just been made in `dir` belongs to whoever asked for it. 0 or -errno. */
+int hostdir_claim(struct hostdir *hostdir, const struct vfs_cred *cred, const struct vfs_node *dir, uint32_t mode,
+                  struct vfs_entry *entry);
 
 /* hostdir_names.c */
 int hostdir_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,

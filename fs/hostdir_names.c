@@ -9,12 +9,26 @@
 #include "fs/hostdir_internal.h"
 
 /* Ends what hostdir_cred_enter began and, if `rc` says that the name was made, looks it up. */
-static int made(struct vfs *vfs, const struct hostdir_saved_cred *saved, struct vfs_node *dir, const char *name, int rc,
-                struct vfs_entry *out)
+static int made(struct vfs *vfs, const struct vfs_cred *cred, const struct hostdir_saved_cred *saved,
+                struct vfs_node *dir, const char *name, uint32_t mode, int rc, struct vfs_entry *out)
 {
     int error = rc < 0 ? hostdir_error() : 0;
     hostdir_cred_leave(saved);
-    return error < 0 ? error : hostdir_lookup(vfs, dir, name, out);
+    error = error < 0 ? error : hostdir_lookup(vfs, dir, name, out);
+    if (error < 0)
+        return error;
+    error = hostdir_claim((struct hostdir *)vfs, cred, dir, mode, out);
+    if (error < 0)
+        hostdir_forget(vfs, out->node);
+    return error;
+}
+
+/* The mode to make something with. */
+static uint32_t host_mode(const struct vfs *vfs, const struct vfs_cred *cred, uint32_t type, uint32_t mode)
+{
+    if (!((const struct hostdir *)vfs)->mapped)
+        return mode;
+    return (mode & S_IFMT) | hostdir_safe_mode(type, mode & ~cred->umask);
 }
 
 static dev_t decode_rdev(uint32_t rdev)
@@ -34,8 +48,8 @@ int hostdir_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node 
     int rc = hostdir_cred_enter(hostdir, cred, &saved);
     if (rc < 0)
         return rc;
-    rc = mknodat(dir->fd, name, mode, decode_rdev(rdev));
-    return made(vfs, &saved, dir, name, rc, out);
+    rc = mknodat(dir->fd, name, host_mode(vfs, cred, mode, mode), decode_rdev(rdev));
+    return made(vfs, cred, &saved, dir, name, mode, rc, out);
 }
 
 int hostdir_mkdir(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
@@ -45,8 +59,8 @@ int hostdir_mkdir(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node 
     int rc = hostdir_cred_enter((struct hostdir *)vfs, cred, &saved);
     if (rc < 0)
         return rc;
-    rc = mkdirat(dir->fd, name, mode);
-    return made(vfs, &saved, dir, name, rc, out);
+    rc = mkdirat(dir->fd, name, host_mode(vfs, cred, S_IFDIR, mode));
+    return made(vfs, cred, &saved, dir, name, mode, rc, out);
 }
 
 int hostdir_symlink(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name,
@@ -57,7 +71,7 @@ int hostdir_symlink(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_nod
     if (rc < 0)
         return rc;
     rc = symlinkat(target, dir->fd, name);
-    return made(vfs, &saved, dir, name, rc, out);
+    return made(vfs, cred, &saved, dir, name, 0, rc, out);
 }
 
 int hostdir_link(struct vfs *vfs, struct vfs_node *node, struct vfs_node *dir, const char *name, struct vfs_entry *out)
@@ -102,7 +116,8 @@ static int open_existing(struct vfs *vfs, struct vfs_node *dir, const char *name
 }
 
 /* Gives a file just created its node. The descriptor is taken over. */
-static int enter_created(struct hostdir *hostdir, int fd, struct vfs_entry *out, struct vfs_file **file)
+static int enter_created(struct hostdir *hostdir, const struct vfs_node *dir, int fd, struct vfs_entry *out,
+                         struct vfs_file **file)
 {
     int path_fd = open(hostdir_proc_path(fd).text, O_PATH | O_CLOEXEC);
     int rc = path_fd < 0 ? hostdir_error() : hostdir_enter_fd(hostdir, path_fd, out);
@@ -110,6 +125,7 @@ static int enter_created(struct hostdir *hostdir, int fd, struct vfs_entry *out,
         close(fd);
         return rc;
     }
+    hostdir_mark_kept(dir, out);
     rc = hostdir_file_new(&hostdir->vfs, fd, out->node->dev, file);
     if (rc < 0)
         hostdir_forget(&hostdir->vfs, out->node);
@@ -124,9 +140,18 @@ int hostdir_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node
     int rc = hostdir_mode_allowed(hostdir, S_IFREG, mode) ? hostdir_cred_enter(hostdir, cred, &saved) : -EPERM;
     if (rc < 0)
         return rc;
-    int fd = hostdir_open_beneath(dir->fd, name, (flags & O_ACCMODE) | O_CREAT | O_EXCL | O_NOCTTY, mode);
+    int fd = hostdir_open_beneath(dir->fd, name, (flags & O_ACCMODE) | O_CREAT | O_EXCL | O_NOCTTY,
+                                 host_mode(vfs, cred, S_IFREG, mode));
     hostdir_cred_leave(&saved);
     if (fd == -EEXIST && !(flags & O_EXCL))
         return open_existing(vfs, dir, name, flags, how, out, file);
-    return fd < 0 ? fd : enter_created(hostdir, fd, out, file);
+    rc = fd < 0 ? fd : enter_created(hostdir, dir, fd, out, file);
+    if (rc < 0)
+        return rc;
+    rc = hostdir_claim(hostdir, cred, dir, mode, out);
+    if (rc < 0) {
+        hostdir_release(vfs, *file);
+        hostdir_forget(vfs, out->node);
+    }
+    return rc;
 }

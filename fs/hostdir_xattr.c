@@ -14,6 +14,8 @@ enum { USER_LEN = sizeof USER - 1, LIST_LIMIT = 65536 };
 
 static bool is_allowed(const struct hostdir *hostdir, const char *name)
 {
+    if (hostdir->mapped && strcmp(name, HOSTDIR_OWNER_XATTR) == 0) /* the peer sees it as the owner */
+        return false;
     return hostdir->all_xattrs || !strncmp(name, USER, USER_LEN);
 }
 

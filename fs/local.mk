@@ -1,12 +1,15 @@
 # The FUSE wire protocol and its server with the provider on a directory; compiled into the static guest agent too.
 FS_SERVER_SOURCES = \
+	fs/fanevents.c fs/fanevents.h \
 	fs/hash.c fs/hash.h \
 	fs/hostdir.c fs/hostdir.h fs/hostdir_internal.h \
 	fs/hostdir_cred.c \
 	fs/hostdir_dirs.c \
 	fs/hostdir_files.c \
 	fs/hostdir_names.c \
+	fs/hostdir_owner.c \
 	fs/hostdir_xattr.c \
+	fs/hostwatch.c fs/hostwatch.h \
 	fs/pool.c fs/pool.h \
 	fs/server.c fs/server.h fs/server_internal.h \
 	fs/server_handles.c \
@@ -50,7 +53,9 @@ fs_libworker_a_SOURCES = \
 	fs/inbox.c fs/inbox.h \
 	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_names.c \
 	fs/mounttable.c fs/mounttable.h \
+	fs/patterns.c fs/patterns.h \
 	fs/readonly.c \
+	fs/shadow.c fs/shadow.h fs/shadow_internal.h fs/shadow_dirs.c \
 	fs/stacked.c fs/stacked.h \
 	fs/sync.h \
 	fs/worker_confine.c fs/worker_confine.h \

@@ -16,6 +16,9 @@
 
 enum { XATTRS_LIMIT = 65536 };
 
+/* Apart from the numbers of a host's file system, beside which it may stand (fs/shadow). */
+static const uint64_t FIRST_INO = UINT64_C(1) << 47;
+
 int memory_take(struct memory *m, uint64_t bytes)
 {
     if (bytes > m->size - m->used)
@@ -67,7 +70,7 @@ struct vfs_node *memory_node_new(struct memory *m, const struct vfs_cred *cred, 
     }
     node->member.vfs = &m->vfs;
     node->refs = 1;
-    node->attr = (struct fuse_attr){.ino = ++m->last_ino, .mode = mode, .uid = cred->uid, .gid = cred->gid,
+    node->attr = (struct fuse_attr){.flags = VFS_KEEP_ATTR | VFS_KEEP_NAME, .ino = ++m->last_ino, .mode = mode, .uid = cred->uid, .gid = cred->gid,
                                     .nlink = S_ISDIR(mode) ? 1 : 0, .blksize = MEMORY_PAGE};
     set_group(node, dir);
     memory_touch(node, true);
@@ -628,6 +631,7 @@ struct vfs *memory_new(uint64_t size)
         return NULL;
     m->vfs.ops = &OPS;
     m->size = size;
+    m->last_ino = FIRST_INO;
     pthread_mutex_init(&m->lock, NULL);
     if (hash_init(&m->names) == 0)
         m->root = memory_node_new(m, &root, NULL, S_IFDIR | 01777, &rc);

@@ -157,6 +157,8 @@ int memory_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, struc
     const struct memory_entry *entry = find(m, dir, name);
     if (entry)
         fill(entry->node, out);
+    else
+        out->attr.flags = VFS_KEEP_NAME;
     pthread_mutex_unlock(&m->lock);
     return entry ? 0 : -ENOENT;
 }

@@ -73,7 +73,8 @@ static bool config_is_good(const struct server_config *config)
 {
     return config->max_write >= SMALLEST_MAX_WRITE && config->max_write <= WIRE_IO_LIMIT &&
            config->workers <= MOST_WORKERS && config->attr_timeout >= 0 && config->attr_timeout < INT32_MAX &&
-           config->entry_timeout >= 0 && config->entry_timeout < INT32_MAX;
+           config->entry_timeout >= 0 && config->entry_timeout < INT32_MAX &&
+           config->keep_timeout >= 0 && config->keep_timeout < INT32_MAX;
 }
 
 struct server *server_new(const struct server_config *config, struct vfs *root, server_send_fn *send, void *data)

@@ -23,6 +23,7 @@ struct server_config {
     uint32_t max_handles; /* open files and directories; ENFILE beyond */
     unsigned workers;     /* threads for requests that can block (fsync, locks, ...); the rest runs in the caller */
     double attr_timeout, entry_timeout; /* seconds, put into replies */
+    double keep_timeout; /* the same for what the provider says will be announced (VFS_KEEP_ATTR, VFS_KEEP_NAME) */
 };
 
 /* Node ids handed out are below 2^48 (24 bits of index, 24 of generation); 1 is the root. NULL with errno on failure.
@@ -38,6 +39,9 @@ int server_receive(struct server *server, uint8_t *message, size_t len);
 bool server_invalidate_inode(struct server *server, struct vfs_node *vnode, bool data);
 /* The same for a name in a directory (`name`: a component, NUL-terminated). */
 bool server_invalidate_entry(struct server *server, struct vfs_node *directory, const char *name);
+
+/* Nobody knows what has changed: a notice for each node that the peer knows. (Names it keeps until their time is over.) */
+void server_invalidate_known(struct server *server);
 
 /* Nobody knows what has changed: one notice that stands for all nodes. */
 bool server_invalidate_all(struct server *server);

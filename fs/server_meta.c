@@ -4,6 +4,8 @@
 
 #include "fs/server_internal.h"
 
+static const uint32_t KEEP = VFS_KEEP_ATTR | VFS_KEEP_NAME;
+
 void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec)
 {
     *out_sec = (uint64_t)seconds;
@@ -12,27 +14,45 @@ void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec)
 
 int server_put_entry(struct server *server, const struct vfs_entry *entry, struct fuse_entry_out *out)
 {
+    const struct server_config *c = &server->config;
+    uint32_t flags = entry->attr.flags;
     *out = (struct fuse_entry_out){.attr = entry->attr};
-    server_put_timeout(server->config.entry_timeout, &out->entry_valid, &out->entry_valid_nsec);
-    server_put_timeout(server->config.attr_timeout, &out->attr_valid, &out->attr_valid_nsec);
+    out->attr.flags &= ~KEEP;
+    server_put_timeout(flags & VFS_KEEP_NAME ? c->keep_timeout : c->entry_timeout, &out->entry_valid,
+                       &out->entry_valid_nsec);
+    server_put_timeout(flags & VFS_KEEP_ATTR ? c->keep_timeout : c->attr_timeout, &out->attr_valid, &out->attr_valid_nsec);
     return server_node_enter(server, entry, &out->nodeid);
 }
 
-static int put_attr(struct call *call, int rc, double timeout)
+static int put_attr(struct call *call, int rc, bool keep)
 {
     struct fuse_attr_out *out = call->body;
+    const struct server_config *c = &call->server->config;
     if (rc < 0)
         return rc;
-    server_put_timeout(timeout, &out->attr_valid, &out->attr_valid_nsec);
+    double timeout = out->attr.flags & VFS_KEEP_ATTR ? c->keep_timeout : c->attr_timeout;
+    out->attr.flags &= ~KEEP;
+    server_put_timeout(keep ? timeout : 0, &out->attr_valid, &out->attr_valid_nsec);
     out->dummy = 0;
+    return sizeof *out;
+}
+
+/* A name that leads nowhere is something to keep, too: node id 0. */
+static int put_absence(struct call *call)
+{
+    struct fuse_entry_out *out = call->body;
+    *out = (struct fuse_entry_out){.nodeid = 0};
+    server_put_timeout(call->server->config.keep_timeout, &out->entry_valid, &out->entry_valid_nsec);
     return sizeof *out;
 }
 
 int server_lookup(struct call *call)
 {
     struct vfs *vfs = call->server->vfs;
-    struct vfs_entry entry;
+    struct vfs_entry entry = {.node = NULL};
     int rc = vfs->ops->lookup(vfs, call->node->vnode, call->request.name[0], &entry);
+    if (rc == -ENOENT && (entry.attr.flags & VFS_KEEP_NAME))
+        return put_absence(call);
     if (rc == 0)
         rc = server_put_entry(call->server, &entry, call->body);
     return rc < 0 ? rc : (int)sizeof(struct fuse_entry_out);
@@ -60,7 +80,7 @@ int server_getattr(struct call *call)
     int rc = pin_optional_handle(call, in->getattr_flags & FUSE_GETATTR_FH, in->fh);
     if (rc == 0)
         rc = vfs->ops->getattr(vfs, call->node->vnode, file_of(call), &out->attr);
-    return put_attr(call, rc, call->server->config.attr_timeout);
+    return put_attr(call, rc, true);
 }
 
 int server_setattr(struct call *call)
@@ -73,7 +93,7 @@ int server_setattr(struct call *call)
         rc = vfs->ops->setattr(vfs, call->node->vnode, file_of(call), in, &out->attr);
     /* The kernel sends a change of nothing before a write that will clear suid: the mode is good until that write. */
     bool about_to_change = !(in->valid & ~(uint32_t)FATTR_FH);
-    return put_attr(call, rc, about_to_change ? 0 : call->server->config.attr_timeout);
+    return put_attr(call, rc, !about_to_change);
 }
 
 int server_readlink(struct call *call)

@@ -32,6 +32,20 @@ bool server_invalidate_inode(struct server *server, struct vfs_node *vnode, bool
     return id != 0;
 }
 
+void server_invalidate_known(struct server *server)
+{
+    uint64_t id = FUSE_ROOT_ID;
+    for (uint32_t at = 0; id;) {
+        struct notification message = {.body.inode.ino = id};
+        notify(server, FUSE_NOTIFY_INVAL_INODE, &message, sizeof message.body.inode);
+        pthread_mutex_lock(&server->lock);
+        const struct node *node = slots_any(&server->nodes, &at);
+        id = node ? node->id : 0;
+        pthread_mutex_unlock(&server->lock);
+        at++;
+    }
+}
+
 /* Node id 0 is gondolin's own extension of INVAL_INODE; see gondolin-protocol(7). */
 bool server_invalidate_all(struct server *server)
 {

@@ -31,6 +31,13 @@ struct vfs_cred {
     uint32_t umask; /* not yet applied to the mode */
 };
 
+/* Bits of fuse_attr.flags that a provider may set in what it returns, and that the server takes out: this stays right until
+ * the server is told otherwise (server_invalidate_...), so the peer may keep it for long. */
+enum {
+    VFS_KEEP_ATTR = 1 << 30, /* the attributes */
+    VFS_KEEP_NAME = 1 << 29, /* that the name leads there; with -ENOENT from lookup: that there is none */
+};
+
 struct vfs_entry {
     struct vfs_node *node; /* one reference */
     struct fuse_attr attr;

@@ -9,6 +9,7 @@
  *   serving   the guest's requests, every one hostile until fs/wire has passed it */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/hostwatch.h"
 #include "fs/inbox.h"
 #include "fs/server.h"
 #include "fs/wire.h"
@@ -32,10 +34,12 @@ enum {
     SPARE_FDS = 256,
     MAX_NODES = 1 << 20, /* each costs a descriptor and some memory */
     WORKERS = 8,
+    KEEP_SECONDS = 60, /* what is watched; the rest not at all */
 };
 
 struct worker {
     struct vfs *table;
+    struct hostwatch *watch; /* NULL: this kernel has nothing to watch with */
     struct server *server;
     struct mount_counters *counters;
     struct inbox inbox;
@@ -116,10 +120,44 @@ static int serve_buffered(struct worker *w)
     return rc;
 }
 
+static void inode_changed(void *data, struct vfs_node *node, bool contents)
+{
+    struct worker *w = data;
+    server_invalidate_inode(w->server, node, contents);
+}
+
+static void entry_changed(void *data, struct vfs_node *directory, const char *name)
+{
+    struct worker *w = data;
+    server_invalidate_entry(w->server, directory, name);
+}
+
+static void changes_lost(void *data)
+{
+    struct worker *w = data;
+    say("too many changes at once; the guest forgets all it knows");
+    server_invalidate_known(w->server);
+}
+
+/* Between two requests and by the thread that looks names up: what the guest is told of a change then always comes after
+ * the answer that the change makes wrong. */
+static void tell_changes(struct worker *w)
+{
+    static const struct hostwatch_ops ops = {.inode = inode_changed, .entry = entry_changed, .lost = changes_lost};
+    hostwatch_drain(w->watch, &ops, w);
+}
+
 static void *serve(void *data)
 {
     struct worker *w = data;
+    struct pollfd fds[] = {{.fd = WORKER_STREAM_FD, .events = POLLIN},
+                           {.fd = w->watch ? hostwatch_fd(w->watch) : -1, .events = POLLIN}};
     for (;;) {
+        poll(fds, 2, -1);
+        if (fds[1].revents)
+            tell_changes(w);
+        if (!fds[0].revents)
+            continue;
         ssize_t n = inbox_fill(&w->inbox, WORKER_STREAM_FD);
         if (n == 0)
             exit(0); /* the machine is gone */
@@ -144,7 +182,8 @@ static uint32_t max_nodes(void)
 static int make_server(struct worker *w, const char *nonce)
 {
     const struct server_config config = {
-        .max_write = WIRE_IO_LIMIT, .max_nodes = max_nodes(), .max_handles = MAX_HANDLES, .workers = WORKERS};
+        .max_write = WIRE_IO_LIMIT, .max_nodes = max_nodes(), .max_handles = MAX_HANDLES, .workers = WORKERS,
+        .keep_timeout = KEEP_SECONDS};
     w->server = server_new(&config, w->table, send_message, w);
     if (!w->server)
         return -errno;
@@ -155,7 +194,7 @@ static int make_server(struct worker *w, const char *nonce)
 
 static int mount_one(struct worker *w, const struct worker_message *mount, int fd)
 {
-    struct vfs *stack = worker_stack_new(mount, fd);
+    struct vfs *stack = worker_stack_new(mount, fd, w->watch);
     return stack ? mounttable_add(w->table, mount->id, stack, &w->counters[mount->slot]) : -errno;
 }
 
@@ -223,6 +262,9 @@ static int start(struct worker *w, const struct worker_message *message)
     if (w->started || strlen(message->text) != SYNC_NONCE)
         return -EINVAL;
     w->started = true;
+    w->watch = hostwatch_new();
+    if (!w->watch)
+        say("changes on the host cannot be watched (%s): the guest caches nothing", strerror(errno));
     confine(w);
     mount_all(w);
     int rc = make_server(w, message->text);

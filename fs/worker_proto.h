@@ -15,7 +15,7 @@
 enum { WORKER_STREAM_FD = 3, WORKER_CONTROL_FD = 4, WORKER_COUNTERS_FD = 5, WORKER_TEXT = 3584 };
 
 enum worker_type {
-    WORKER_MOUNT = 1,    /* supervisor: id, slot, flags, owner, cache, size, text (patterns, one a line), one descriptor */
+    WORKER_MOUNT = 1,    /* supervisor: id, slot, flags, owner, cache, size, text (fs/shadow.h), one descriptor */
     WORKER_UNMOUNT = 2,  /* supervisor: id */
     WORKER_START = 3,    /* supervisor: text (the stream's nonce) */
     WORKER_DONE = 4,     /* worker: what (a worker_type), id, error (errno value or 0) */
@@ -26,7 +26,6 @@ enum worker_type {
 enum worker_mount_flags {
     WORKER_MOUNT_MEMORY = 1, /* no descriptor: an empty tree in memory of at most `size` bytes */
     WORKER_MOUNT_READONLY = 2,
-    WORKER_MOUNT_SHADOW_UPPER = 4, /* what is shadowed can be written, to memory (patterns that begin with '+') */
 };
 
 enum worker_owner { WORKER_OWNER_USER, WORKER_OWNER_RAW, WORKER_OWNER_MAPPED };

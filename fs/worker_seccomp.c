@@ -27,7 +27,7 @@ static const uint16_t allowed[] = {
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2,
     SYS_pwritev2, SYS_openat, SYS_openat2, SYS_close, SYS_close_range, SYS_lseek, SYS_fstat, SYS_newfstatat, SYS_statx,
     SYS_fstatfs, SYS_statfs, SYS_readlinkat, SYS_getdents64, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat,
-    SYS_unlinkat, SYS_renameat2, SYS_fchmod, SYS_fchmodat, SYS_fchownat, SYS_fchown, SYS_utimensat, SYS_truncate,
+    SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_fchmod, SYS_fchmodat, SYS_fchownat, SYS_fchown, SYS_utimensat, SYS_truncate,
     SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_copy_file_range, SYS_setxattr, SYS_fsetxattr,
     SYS_getxattr, SYS_fgetxattr, SYS_listxattr, SYS_flistxattr, SYS_removexattr, SYS_fremovexattr, SYS_fcntl, SYS_flock,
     SYS_faccessat, SYS_name_to_handle_at, SYS_dup, SYS_dup3,
@@ -39,8 +39,8 @@ static const uint16_t allowed[] = {
     SYS_umask, SYS_setfsuid, SYS_setfsgid, SYS_capget, SYS_capset, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid,
     SYS_getgroups, SYS_getpid, SYS_gettid,
     /* events, and the socket to the supervisor (what it has open already) */
-    SYS_ppoll, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_eventfd2, SYS_pipe2, SYS_inotify_init1,
-    SYS_inotify_add_watch, SYS_inotify_rm_watch, SYS_recvmsg, SYS_sendmsg, SYS_sendto, SYS_recvfrom, SYS_shutdown,
+    SYS_ppoll, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_eventfd2, SYS_pipe2, SYS_fanotify_mark,
+    SYS_recvmsg, SYS_sendmsg, SYS_sendto, SYS_recvfrom, SYS_shutdown,
 #ifdef SYS_poll
     SYS_poll, SYS_epoll_wait,
 #endif

@@ -4,9 +4,10 @@
 #define GONDOLIN_FS_WORKER_STACK_H
 
 struct vfs;
+struct hostwatch;
 struct worker_message;
 
-/* `root_fd` is borrowed; -1 for memory. NULL with errno. Never freed: the worker serves one session and ends. */
-struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd);
+/* `root_fd` is borrowed; -1 for memory. `watch` (or NULL) is borrowed. NULL with errno. Never freed: the worker serves one session and ends. */
+struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch);
 
 #endif

@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/fanotify.h>
 #include <unistd.h>
 
-enum { BUFFER = 16 * 1024, HANDLE_INO32_GEN = 1 /* FILEID_INO32_GEN: how ext2/3/4 name an inode */ };
+#include "fs/fanevents.h"
+
+enum { HANDLE_INO32_GEN = 1 /* FILEID_INO32_GEN: how ext2/3/4 name an inode */ };
 
 #define NAME_EVENTS (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO)
 #define CONTENT_EVENTS (FAN_MODIFY | FAN_CLOSE_WRITE)
@@ -30,87 +31,43 @@ int fanwatch_open(void)
     return fd;
 }
 
-/* What one event says, put together from its records. */
-struct change {
-    uint64_t object, directory; /* inode numbers; 0: not told */
-    const char *name;
+struct drain {
+    const struct fanwatch_ops *ops;
+    void *data;
 };
 
 static uint64_t handle_ino(const struct file_handle *handle)
 {
     uint32_t ino;
-    if (handle->handle_type != HANDLE_INO32_GEN || handle->handle_bytes < sizeof ino)
+    if (!handle || handle->handle_type != HANDLE_INO32_GEN || handle->handle_bytes < sizeof ino)
         return 0;
     memcpy(&ino, handle->f_handle, sizeof ino);
     return ino;
 }
 
-static void take_record(const struct fanotify_event_info_fid *record, struct change *change)
+static void report(void *data, const struct fanevent *event)
 {
-    const struct file_handle *handle = (const struct file_handle *)record->handle;
-    const char *behind = (const char *)handle->f_handle + handle->handle_bytes;
-    switch (record->hdr.info_type) {
-    case FAN_EVENT_INFO_TYPE_FID:
-        change->object = handle_ino(handle);
-        break;
-    case FAN_EVENT_INFO_TYPE_DFID_NAME:
-        change->name = behind;
-        change->directory = handle_ino(handle);
-        break;
-    case FAN_EVENT_INFO_TYPE_DFID:
-        change->directory = handle_ino(handle);
-        break;
-    default:
-        break;
-    }
-}
-
-/* Events are packed with 4-byte alignment only, so their heads are copied out. Records hold nothing wider than that. */
-static struct change read_records(const struct fanotify_event_metadata *event, const uint8_t *at, const uint8_t *end)
-{
-    struct change change = {0};
-    at += event->metadata_len;
-    while (end - at >= (ptrdiff_t)sizeof(struct fanotify_event_info_fid)) {
-        const struct fanotify_event_info_fid *record = (const struct fanotify_event_info_fid *)(const void *)at;
-        if (record->hdr.len < sizeof *record || record->hdr.len > end - at)
-            break;
-        take_record(record, &change);
-        at += record->hdr.len;
-    }
-    return change;
-}
-
-static void report(const struct fanotify_event_metadata *event, const uint8_t *bytes, const struct fanwatch_ops *ops,
-                   void *data)
-{
+    const struct drain *drain = data;
+    const struct fanwatch_ops *ops = drain->ops;
     if (event->mask & FAN_Q_OVERFLOW) {
-        ops->lost(data);
+        ops->lost(drain->data);
         return;
     }
     if (event->pid == getpid())
         return;
-    struct change change = read_records(event, bytes, bytes + event->event_len);
+    uint64_t object = handle_ino(event->object), directory = handle_ino(event->directory);
     if (event->mask & NAME_EVENTS) {
-        if (change.directory && change.name && strcmp(change.name, ".") != 0)
-            ops->entry(data, change.directory, change.name);
-        if (change.directory)
-            ops->inode(data, change.directory, false);
+        if (directory && event->name && strcmp(event->name, ".") != 0)
+            ops->entry(drain->data, directory, event->name);
+        if (directory)
+            ops->inode(drain->data, directory, false);
     }
-    if (change.object && (event->mask & (CONTENT_EVENTS | FAN_ATTRIB)))
-        ops->inode(data, change.object, (event->mask & CONTENT_EVENTS) != 0);
+    if (object && (event->mask & (CONTENT_EVENTS | FAN_ATTRIB)))
+        ops->inode(drain->data, object, (event->mask & CONTENT_EVENTS) != 0);
 }
 
 void fanwatch_drain(int fd, const struct fanwatch_ops *ops, void *data)
 {
-    _Alignas(struct fanotify_event_metadata) uint8_t buffer[BUFFER];
-    ssize_t n;
-    while ((n = read(fd, buffer, sizeof buffer)) > 0) {
-        struct fanotify_event_metadata event;
-        for (size_t at = 0; (size_t)n - at >= sizeof event; at += event.event_len) {
-            memcpy(&event, buffer + at, sizeof event);
-            if (event.event_len < sizeof event || event.event_len > (size_t)n - at)
-                break;
-            report(&event, buffer + at, ops, data);
-        }
-    }
+    struct drain drain = {ops, data};
+    fanevents_read(fd, report, &drain);
 }

@@ -16,6 +16,7 @@ include $(top_srcdir)/tests/unit/nearest.mk
 include $(top_srcdir)/tests/unit/session.mk
 include $(top_srcdir)/tests/unit/shquote.mk
 include $(top_srcdir)/tests/unit/options.mk
+include $(top_srcdir)/tests/unit/patterns.mk
 include $(top_srcdir)/tests/unit/ended.mk
 include $(top_srcdir)/tests/unit/holders.mk
 include $(top_srcdir)/tests/unit/copier.mk

@@ -1,7 +1,11 @@
 # Host directories in the guest.
 MOUNTS_TESTS = \
+	tests/integration/hostile-mounts.sh \
 	tests/integration/mounts-basic.sh \
-	tests/integration/mounts-restart.sh
+	tests/integration/mounts-coherence.sh \
+	tests/integration/mounts-owner.sh \
+	tests/integration/mounts-restart.sh \
+	tests/integration/mounts-shadow.sh
 TESTS += $(MOUNTS_TESTS)
-EXTRA_DIST += $(MOUNTS_TESTS)
+EXTRA_DIST += $(MOUNTS_TESTS) tests/tools/hostile-guest.py
 $(MOUNTS_TESTS:.sh=.log): tests/store.stamp

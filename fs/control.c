@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/control_list.h"
 #include "src/printable.h"
 
 static struct control_node *node_new(struct control *control, const char *name, mode_t mode,
@@ -160,6 +161,7 @@ void control_close_handles(struct control *control)
 {
     while (control->handles)
         control_handle_close(control->handles);
+    control_list_close_all(control);
 }
 
 void control_abort_requests(struct control *control)

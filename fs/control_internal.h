@@ -23,6 +23,7 @@ struct control {
     uint64_t arriving_unique;                    /* the request that libfuse is working on, and its caller */
     pid_t arriving_thread;
     struct control_handle *handles;              /* open ones */
+    struct listing *listings;                    /* open directories */
     struct fuse_session *session;
     void *front;
     void (*when_idle)(void *data); /* waiting for the last handle's end; may be NULL */

@@ -8,6 +8,7 @@
 
 /* One directory listing: a snapshot, so that offsets stay valid while children come and go. */
 struct listing {
+    struct listing *next, **link; /* in control->listings */
     struct control_node **nodes;
     size_t count;
 };
@@ -18,8 +19,26 @@ static void listing_free(struct listing *listing)
         listing->nodes[i]->handles--;
         control_node_maybe_free(listing->nodes[i]);
     }
+    *listing->link = listing->next;
+    if (listing->next)
+        listing->next->link = listing->link;
     free(listing->nodes);
     free(listing);
+}
+
+void control_list_close_all(struct control *control)
+{
+    while (control->listings)
+        listing_free(control->listings);
+}
+
+static void listing_enlist(struct listing *listing, struct control *control)
+{
+    listing->next = control->listings;
+    listing->link = &control->listings;
+    if (listing->next)
+        listing->next->link = &listing->next;
+    control->listings = listing;
 }
 
 void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -30,6 +49,7 @@ void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
         fuse_reply_err(req, dir ? ESTALE : ENOENT);
         return;
     }
+    listing_enlist(listing, dir->control);
     size_t count = 0;
     for (struct control_node *child = dir->children; child; child = child->next_sibling)
         count++;

@@ -44,6 +44,9 @@ struct control_ops {
     unsigned (*poll)(struct control_handle *handle);
     /* The target of a symlink, malloc'd; NULL when there is none now (the name is then absent). */
     char *(*readlink)(void *object);
+    /* Before this directory is listed, or a name that it does not have is looked up in it: true when it is as it should be.
+     * Otherwise the request waits until control_request_resume or a reply. */
+    bool (*refresh)(void *object, struct control_request *request);
     /* mkdir in this directory: 0 after control_add of the child, or an errno value. */
     int (*mkdir)(void *object, const char *name);
     /* rmdir of this node itself: 0 after control_remove, or an errno value. */
@@ -107,6 +110,8 @@ void control_notify(struct control_handle *handle);
 /* Calls fn when the caller has given up (Ctrl-C, SIGKILL). fn must answer the request (normally EINTR). */
 void control_request_on_interrupt(struct control_request *request, void (*fn)(struct control_request *, void *data),
                                   void *data);
+/* Goes on with a request that `refresh` has kept; frees it. */
+void control_request_resume(struct control_request *request);
 void control_reply_data(struct control_request *request, const void *data, size_t len);
 void control_reply_written(struct control_request *request, size_t len);
 /* errno value `code` with the sentence for `error` and for the descriptor's next read. */

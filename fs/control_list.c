@@ -41,9 +41,8 @@ static void listing_enlist(struct listing *listing, struct control *control)
     control->listings = listing;
 }
 
-void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void control_list_reply_open(fuse_req_t req, struct control_node *dir)
 {
-    struct control_node *dir = control_node_by_id(fuse_req_userdata(req), ino);
     struct listing *listing = dir && dir->in_tree ? calloc(1, sizeof *listing) : NULL;
     if (!listing) {
         fuse_reply_err(req, dir ? ESTALE : ENOENT);
@@ -60,9 +59,17 @@ void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
         child->handles++; /* keeps it allocated */
         listing->nodes[listing->count++] = child;
     }
-    fi->fh = (uintptr_t)listing;
-    if (fuse_reply_open(req, fi) < 0)
+    const struct fuse_file_info fi = {.fh = (uintptr_t)listing};
+    if (fuse_reply_open(req, &fi) < 0)
         listing_free(listing);
+}
+
+void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct control_node *dir = control_node_by_id(fuse_req_userdata(req), ino);
+    if (!control_waits_for_dir(req, dir, NULL))
+        control_list_reply_open(req, dir);
 }
 
 void control_list_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

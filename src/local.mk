@@ -32,6 +32,7 @@ src_libhost_a_SOURCES = \
 noinst_LIBRARIES += src/libsupervisor.a
 src_libsupervisor_a_SOURCES = \
 	src/agent_link.c src/agent_link.h \
+	src/bin_dir.c src/bin_dir.h \
 	src/ctl_verbs.c src/ctl_verbs.h \
 	src/follow.c src/follow.h \
 	src/job.h src/jobs.c src/jobs_internal.h \
@@ -52,6 +53,11 @@ src_libsupervisor_a_SOURCES = \
 pkglibexec_PROGRAMS += gondolin-keeper
 gondolin_keeper_SOURCES = src/keeper_main.c
 gondolin_keeper_LDADD = src/libhost.a images/libimages.a src/libcommon.a $(ARCHIVE_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS)
+
+# What the files in bin/ of a mount run.
+pkglibexec_PROGRAMS += gondolin-bin
+gondolin_bin_SOURCES = src/bin_main.c
+gondolin_bin_LDADD = src/libhost.a src/libcommon.a -lpthread
 
 DOCTOR_SOURCES = src/doctor.c src/doctor.h src/doctor_host.c src/doctor_tools.c
 

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "images/store.h"
+#include "src/cleanup.h"
 #include "src/keeper.h"
+#include "src/libexec.h"
 #include "src/mountpoint.h"
 
 enum {
@@ -113,6 +115,7 @@ static void finish(struct supervisor *s)
 {
     set_state(s, s->orderly ? STATE_EXITED : STATE_FAILED);
     jobs_set_link(s->jobs, NULL, s->why_ended);
+    bin_dir_set_link(s->bin, NULL);
     if (s->front)
         pump_disconnect(front_pump(s->front));
     record_end(s->console);
@@ -312,6 +315,12 @@ static void agent_notices(void *data, uint64_t count)
     front_await_notices(s->front, count, notices_taken, s);
 }
 
+static int agent_programs(void *data, const uint8_t *payload, size_t len)
+{
+    const struct supervisor *s = data;
+    return bin_dir_frame(s->bin, payload, len);
+}
+
 static void agent_log_line(void *data, const char *line)
 {
     supervisor_log(data, "guest: %s", line);
@@ -347,6 +356,7 @@ static void agent_closed(void *data, const char *why)
 {
     struct supervisor *s = data;
     jobs_set_link(s->jobs, NULL, why);
+    bin_dir_set_link(s->bin, NULL);
     channel_gone(s, why);
 }
 
@@ -526,6 +536,7 @@ static int start_machine(struct supervisor *s, struct err *err)
                                                    .notices = agent_notices,
                                                    .job_frame = agent_job_frame,
                                                    .log_line = agent_log_line,
+                                                   .programs = agent_programs,
                                                    .goodbye = agent_goodbye,
                                                    .closed = agent_closed};
     struct machine_ends e;
@@ -544,6 +555,7 @@ static int start_machine(struct supervisor *s, struct err *err)
     if (!s->link)
         return err_errno(err, errno, "mount: control channel");
     jobs_set_link(s->jobs, s->link, NULL);
+    bin_dir_set_link(s->bin, s->link);
     rc = pump_connect(front_pump(s->front), e.root[0]);
     return rc < 0 ? err_errno(err, -rc, "mount: file channel") : 0;
 }
@@ -559,7 +571,9 @@ static int make_tree(struct supervisor *s, struct err *err)
         return err_errno(err, ENOMEM, "mount: control files");
     int rc = supervisor_files_add(s);
     s->jobs = rc < 0 ? NULL : jobs_new(s->control, s->work_dir, &events, s);
-    return s->jobs ? 0 : err_errno(err, rc < 0 ? -rc : errno, "mount: control files");
+    cleanup_free char *helper = s->jobs ? libexec_path("gondolin-bin") : NULL;
+    s->bin = helper ? bin_dir_new(s->loop, s->control, helper, s->start->mountpoint) : NULL;
+    return s->bin ? 0 : err_errno(err, rc < 0 ? -rc : errno, "mount: control files");
 }
 
 static void keeper_restarted(void *data)
@@ -635,6 +649,7 @@ static void take_down(struct supervisor *s)
         front_close(s->front);
     control_close_handles(s->control);
     jobs_free(s->jobs);
+    bin_dir_free(s->bin);
     record_free(s->console);
     follow_free(s->events);
     record_free(s->log);

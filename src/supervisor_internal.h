@@ -6,6 +6,7 @@
 #include "fs/control.h"
 #include "fs/front.h"
 #include "src/agent_link.h"
+#include "src/bin_dir.h"
 #include "src/follow.h"
 #include "src/job.h"
 #include "src/loop.h"
@@ -33,6 +34,7 @@ struct supervisor {
     struct control *control;
     struct front *front;
     struct jobs *jobs;
+    struct bin_dir *bin;
     struct record *console, *log;
     struct follow *events;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/control_list.h"
 #include "src/printable.h"
 
 static struct control_node *node_new(struct control *control, const char *name, mode_t mode,
@@ -75,8 +76,8 @@ struct control_node *control_node_by_id(struct control *control, uint64_t id)
 struct control_node *control_directory(struct control *control, uint64_t id)
 {
     struct control_node *dir = control_node_by_id(control, id);
-    if (dir && dir->in_tree && dir->ops->refresh)
-        dir->ops->refresh(dir->object);
+    if (dir && dir->in_tree && dir->ops->update)
+        dir->ops->update(dir->object);
     return dir;
 }
 
@@ -176,6 +177,7 @@ void control_close_handles(struct control *control)
 {
     while (control->handles)
         control_handle_close(control->handles);
+    control_list_close_all(control);
 }
 
 void control_abort_requests(struct control *control)

@@ -44,6 +44,9 @@ struct control_ops {
     unsigned (*poll)(struct control_handle *handle);
     /* The target of a symlink, malloc'd; NULL when there is none now (the name is then absent). */
     char *(*readlink)(void *object);
+    /* Before this directory is listed, or a name that it does not have is looked up in it: true when it is as it should be.
+     * Otherwise the request waits until control_request_resume or a reply. */
+    bool (*refresh)(void *object, struct control_request *request);
     /* mkdir in this directory: 0 after control_add of the child, or an errno value. */
     int (*mkdir)(void *object, const char *name);
     /* rmdir of this node itself: 0 after control_remove, or an errno value. */
@@ -52,8 +55,8 @@ struct control_ops {
      * control_add or control_remove), or with an error. The kernel lets nobody else use the directory meanwhile. */
     void (*mkdir_later)(void *object, const char *name, struct control_request *request);
     void (*rmdir_later)(void *object, struct control_request *request);
-    /* Before a name in this directory is looked up or its names are listed: adds and removes what has changed. */
-    void (*refresh)(void *object);
+    /* Before anything is done with this directory: adds and removes what has changed in it, at once. */
+    void (*update)(void *object);
     /* The node has been freed: drop its reference to `object`. */
     void (*freed)(void *object);
     size_t max_write; /* EMSGSIZE beyond; 0: 4096 */
@@ -117,6 +120,8 @@ void control_notify(struct control_handle *handle);
 /* Calls fn when the caller has given up (Ctrl-C, SIGKILL). fn must answer the request (normally EINTR). */
 void control_request_on_interrupt(struct control_request *request, void (*fn)(struct control_request *, void *data),
                                   void *data);
+/* Goes on with a request that `refresh` has kept; frees it. */
+void control_request_resume(struct control_request *request);
 void control_reply_data(struct control_request *request, const void *data, size_t len);
 void control_reply_written(struct control_request *request, size_t len);
 void control_reply_made(struct control_request *request, struct control_node *node);

@@ -134,17 +134,20 @@ static void reply_entry(fuse_req_t req, struct control_node *node)
         node->lookups++;
 }
 
-static struct control_request *request_new(fuse_req_t req, struct control_handle *handle);
+static void reply_lookup(fuse_req_t req, struct control_node *node)
+{
+    if (!node || control_node_absent(node))
+        fuse_reply_err(req, ENOENT);
+    else
+        reply_entry(req, node);
+}
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct control_node *dir = control_directory(control_of(req), parent);
     struct control_node *node = dir ? control_find(dir, name) : NULL;
-    if (!node || control_node_absent(node)) {
-        fuse_reply_err(req, ENOENT);
-        return;
-    }
-    reply_entry(req, node);
+    if (node || !control_waits_for_dir(req, dir, name))
+        reply_lookup(req, dir ? control_find(dir, name) : NULL);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -225,7 +228,7 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
         make_now(req, dir, name);
     else if (!dir->ops->mkdir_later)
         refuse(req, EPERM, "mkdir: %.80s: no directories can be made here", name);
-    else if (!(request = request_new(req, NULL)))
+    else if (!(request = control_request_new(req, NULL)))
         fuse_reply_err(req, ENOMEM);
     else
         dir->ops->mkdir_later(dir->object, name, request);
@@ -244,7 +247,7 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_err(req, node->ops->rmdir(node->object));
     else if (!node->ops->rmdir_later)
         refuse(req, EPERM, "rmdir: %.80s: is part of the sandbox", name);
-    else if (!(request = request_new(req, NULL)))
+    else if (!(request = control_request_new(req, NULL)))
         fuse_reply_err(req, ENOMEM);
     else
         node->ops->rmdir_later(node->object, request);
@@ -351,7 +354,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         control_handle_close(handle);
 }
 
-static struct control_request *request_new(fuse_req_t req, struct control_handle *handle)
+struct control_request *control_request_new(fuse_req_t req, struct control_handle *handle)
 {
     struct control_request *request = calloc(1, sizeof *request);
     if (!request)
@@ -366,36 +369,63 @@ static struct control_request *request_new(fuse_req_t req, struct control_handle
     return request;
 }
 
-static void request_free(struct control_request *request)
+void control_request_free(struct control_request *request)
 {
     *request->link = request->next;
     if (request->next)
         request->next->link = request->link;
+    free(request->name);
     free(request);
+}
+
+bool control_waits_for_dir(fuse_req_t req, struct control_node *dir, const char *name)
+{
+    if (!dir || !dir->in_tree || !dir->ops->refresh)
+        return false;
+    struct control_request *request = control_request_new(req, NULL);
+    if (!request)
+        return false;
+    request->dir = dir->id;
+    request->name = name ? strdup(name) : NULL;
+    if ((name && !request->name) || dir->ops->refresh(dir->object, request)) {
+        control_request_free(request);
+        return false;
+    }
+    return true;
+}
+
+void control_request_resume(struct control_request *request)
+{
+    struct control_node *dir = control_node_by_id(request->control, request->dir);
+    if (request->name)
+        reply_lookup(request->fuse, dir ? control_find(dir, request->name) : NULL);
+    else
+        control_list_reply_open(request->fuse, dir);
+    control_request_free(request);
 }
 
 void control_reply_data(struct control_request *request, const void *data, size_t len)
 {
     fuse_reply_buf(request->fuse, data, len);
-    request_free(request);
+    control_request_free(request);
 }
 
 void control_reply_made(struct control_request *request, struct control_node *node)
 {
     reply_entry(request->fuse, node);
-    request_free(request);
+    control_request_free(request);
 }
 
 void control_reply_removed(struct control_request *request)
 {
     fuse_reply_err(request->fuse, 0);
-    request_free(request);
+    control_request_free(request);
 }
 
 void control_reply_written(struct control_request *request, size_t len)
 {
     fuse_reply_write(request->fuse, len);
-    request_free(request);
+    control_request_free(request);
 }
 
 void control_reply_code(struct control_request *request, int code, const char *sentence)
@@ -403,7 +433,7 @@ void control_reply_code(struct control_request *request, int code, const char *s
     if (code != EINTR)
         control_set_error(request->control, "%s", sentence);
     fuse_reply_err(request->fuse, code);
-    request_free(request);
+    control_request_free(request);
 }
 
 void control_reply_error(struct control_request *request, int code, const char *fmt, ...)
@@ -483,7 +513,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
         read_text(req, handle, size, offset);
         return;
     }
-    struct control_request *request = request_new(req, handle);
+    struct control_request *request = control_request_new(req, handle);
     if (!request)
         fuse_reply_err(req, ENOMEM);
     else
@@ -493,7 +523,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 /* A write leaves behind what was said about the one before. */
 static struct control_request *write_request_new(fuse_req_t req, struct control_handle *handle)
 {
-    struct control_request *request = request_new(req, handle);
+    struct control_request *request = control_request_new(req, handle);
     free(handle->failure.text);
     handle->failure = (struct control_answer){0};
     handle->text_is_stale = handle->text != NULL;

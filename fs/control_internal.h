@@ -23,6 +23,7 @@ struct control {
     uint64_t arriving_unique;                    /* the request that libfuse is working on, and its caller */
     pid_t arriving_thread;
     struct control_handle *handles;              /* open ones */
+    struct listing *listings;                    /* open directories */
     struct fuse_session *session;
     void *front;
     void (*when_idle)(void *data); /* waiting for the last handle's end; may be NULL */
@@ -72,6 +73,8 @@ struct control_request {
     uint64_t unique;
     pid_t thread;
     bool writes, continues;
+    uint64_t dir; /* a LOOKUP or OPENDIR that waits for its directory: in which, of what (NULL: OPENDIR) */
+    char *name;
     void (*on_interrupt)(struct control_request *, void *data);
     void *on_interrupt_data;
 };
@@ -85,6 +88,11 @@ void control_node_maybe_free(struct control_node *node);
 bool control_node_absent(const struct control_node *node);
 /* Tells who waits for it that no handle is open, if so. */
 void control_call_if_idle(struct control *control);
+/* Parks a request (NULL on ENOMEM); ends that again, unanswered. */
+struct control_request *control_request_new(struct fuse_req *req, struct control_handle *handle);
+void control_request_free(struct control_request *request);
+/* True when the directory's owner has been asked to bring it up to date and will go on with the request. */
+bool control_waits_for_dir(struct fuse_req *req, struct control_node *dir, const char *name);
 /* Releases and frees a handle; its parked requests lose it. */
 void control_handle_close(struct control_handle *handle);
 

@@ -8,6 +8,7 @@
 
 /* One directory listing: a snapshot, so that offsets stay valid while children come and go. */
 struct listing {
+    struct listing *next, **link; /* in control->listings */
     struct control_node **nodes;
     size_t count;
 };
@@ -18,18 +19,36 @@ static void listing_free(struct listing *listing)
         listing->nodes[i]->handles--;
         control_node_maybe_free(listing->nodes[i]);
     }
+    *listing->link = listing->next;
+    if (listing->next)
+        listing->next->link = listing->link;
     free(listing->nodes);
     free(listing);
 }
 
-void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void control_list_close_all(struct control *control)
 {
-    struct control_node *dir = control_directory(fuse_req_userdata(req), ino);
+    while (control->listings)
+        listing_free(control->listings);
+}
+
+static void listing_enlist(struct listing *listing, struct control *control)
+{
+    listing->next = control->listings;
+    listing->link = &control->listings;
+    if (listing->next)
+        listing->next->link = &listing->next;
+    control->listings = listing;
+}
+
+void control_list_reply_open(fuse_req_t req, struct control_node *dir)
+{
     struct listing *listing = dir && dir->in_tree ? calloc(1, sizeof *listing) : NULL;
     if (!listing) {
         fuse_reply_err(req, dir ? ESTALE : ENOENT);
         return;
     }
+    listing_enlist(listing, dir->control);
     size_t count = 0;
     for (struct control_node *child = dir->children; child; child = child->next_sibling)
         count++;
@@ -40,9 +59,17 @@ void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
         child->handles++; /* keeps it allocated */
         listing->nodes[listing->count++] = child;
     }
-    fi->fh = (uintptr_t)listing;
-    if (fuse_reply_open(req, fi) < 0)
+    const struct fuse_file_info fi = {.fh = (uintptr_t)listing};
+    if (fuse_reply_open(req, &fi) < 0)
         listing_free(listing);
+}
+
+void control_list_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct control_node *dir = control_directory(fuse_req_userdata(req), ino);
+    if (!control_waits_for_dir(req, dir, NULL))
+        control_list_reply_open(req, dir);
 }
 
 void control_list_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

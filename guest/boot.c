@@ -98,13 +98,6 @@ static int mount_root(const struct cmdline *c, int uevents, struct err *err)
     return 0;
 }
 
-static void write_file(const char *path, const char *text)
-{
-    cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
-        log_line(LOG_LEVEL_WARNING, "write %s: %s", path, strerror(errno));
-}
-
 static void loopback_up(void)
 {
     struct ifreq request = {.ifr_name = "lo"};
@@ -123,7 +116,6 @@ static void set_limits(void)
     struct rlimit files = {AGENT_NOFILE, AGENT_NOFILE};
     if (setrlimit(RLIMIT_NOFILE, &files) < 0)
         log_line(LOG_LEVEL_WARNING, "raise the limit of open files: %s", strerror(errno));
-    write_file("/proc/self/oom_score_adj", "-1000");
     reboot(RB_DISABLE_CAD);
 }
 

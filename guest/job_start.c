@@ -49,18 +49,6 @@ static bool set_user(const struct job_start *start)
            syscall(SYS_setresuid, account->uid, account->uid, account->uid) == 0;
 }
 
-/* The agent is exempt from the OOM killer; its jobs must not be. */
-static void reset_oom_score(void)
-{
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (write(fd, "0", 1) < 0) {
-        /* Not worth failing the job for: without privilege the score was never lowered. */
-    }
-    close(fd);
-}
-
 static bool enter_directory(const struct request *r)
 {
     if (r->start->spec.cwd)
@@ -132,7 +120,6 @@ static int child(void *data)
     }
     /* All of ours are close-on-exec already; this is for a library that forgets it. */
     syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
-    reset_oom_score();
     setrlimit(RLIMIT_NOFILE, &r->nofile);
     umask(022);
     r->stage = STAGE_USER;

@@ -180,10 +180,17 @@ static int remove_found(const char *store, const char *reference, bool *removed,
     return code;
 }
 
+/* For who changes a store that should be there: with all its parts. */
+static char *open_store(struct err *err)
+{
+    cleanup_free char *store = store_find(err);
+    return store ? store_open(err) : NULL;
+}
+
 int image_remove(const char *reference, bool *removed, struct err *err)
 {
     struct err own = {0};
-    cleanup_free char *store = store_find(&own);
+    cleanup_free char *store = open_store(&own);
 
     *removed = false;
     int code = store ? remove_found(store, reference, removed, &own) : -own.code;
@@ -200,7 +207,7 @@ int image_tag(const char *reference, const char *tag, struct err *err)
     if (code == 0)
         code = image_open(reference, false, &image, &own);
     if (code == 0) {
-        cleanup_free char *store = store_find(&own);
+        cleanup_free char *store = open_store(&own);
         code = store ? store_set_tag(store, tag, image.build_id, &own) : -own.code;
         image_close(&image);
     }

@@ -48,7 +48,8 @@ char *store_find(struct err *err)
     const char *set = getenv("GONDOLIN_STORE");
     cleanup_free char *path = store_path(err);
     if (path && set && *set && access(path, F_OK) < 0) {
-        err_errno(err, errno, "image store: GONDOLIN_STORE is %s", set);
+        err_set(err, errno, "image store: GONDOLIN_STORE is %s: %s; build one there with: gondolin build", set,
+                strerror(errno));
         return NULL;
     }
     return steal_pointer(&path);

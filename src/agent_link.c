@@ -22,7 +22,7 @@ struct agent_link {
     unsigned answers; /* to such requests that are still to come */
 };
 
-struct json_object *agent_link_parse(const uint8_t *payload, size_t len)
+static struct json_object *parse(const uint8_t *payload, size_t len, json_type type)
 {
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH);
     if (!tokener)
@@ -30,13 +30,23 @@ struct json_object *agent_link_parse(const uint8_t *payload, size_t len)
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     struct json_object *object = json_tokener_parse_ex(tokener, (const char *)payload, (int)len);
     bool whole = json_tokener_get_error(tokener) == json_tokener_success &&
-                 json_tokener_get_parse_end(tokener) == len && json_object_is_type(object, json_type_object);
+                 json_tokener_get_parse_end(tokener) == len && json_object_is_type(object, type);
     json_tokener_free(tokener);
     if (!whole) {
         json_object_put(object);
         return NULL;
     }
     return object;
+}
+
+struct json_object *agent_link_parse(const uint8_t *payload, size_t len)
+{
+    return parse(payload, len, json_type_object);
+}
+
+struct json_object *agent_link_parse_array(const uint8_t *payload, size_t len)
+{
+    return parse(payload, len, json_type_array);
 }
 
 static void close_link(struct agent_link *link, const char *why)
@@ -234,6 +244,8 @@ static int dispatch(struct agent_link *link, const struct ctl_header *header, co
         return handle_quiet(link, payload, len);
     case CTL_FREEZE:
         return handle_frozen(link, payload, len);
+    case CTL_PROGRAMS:
+        return link->ops->programs(link->data, payload, len);
     default:
         if (header->type < CTL_JOB_START || header->type > CTL_JOB_CLOSE)
             return -EPROTO;

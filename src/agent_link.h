@@ -32,6 +32,8 @@ struct agent_link_ops {
     int (*mounts)(void *data, struct json_object *answer);
     void (*log_line)(void *data, const char *line);
     void (*goodbye)(void *data);
+    /* A piece of the answer to CTL_PROGRAMS. 0, or -errno when it is impossible (ends the link). */
+    int (*programs)(void *data, const uint8_t *payload, size_t len);
     /* The link is over: `why` is a sentence. Called once. */
     void (*closed)(void *data, const char *why);
 };
@@ -58,5 +60,7 @@ bool agent_link_ready(const struct agent_link *link);
 
 /* Parses a payload as a JSON object: bounded depth, nothing behind it. NULL when it is not one. Owned by the caller. */
 struct json_object *agent_link_parse(const uint8_t *payload, size_t len);
+/* The same for an array. */
+struct json_object *agent_link_parse_array(const uint8_t *payload, size_t len);
 
 #endif

@@ -120,6 +120,8 @@ static void replace_machine(struct supervisor *s)
     s->goodbye = false;
     s->restores++;
     front_connect(s->front, s->machine->root_fd);
+    bin_dir_set_link(s->bin, NULL);
+    bin_dir_set_link(s->bin, s->machine->link);
     host_mounts_connect(s->mounts, s->machine->vfs_fd);
     s->machine->root_fd = s->machine->vfs_fd = -1;
     machine_free(old);

@@ -206,7 +206,7 @@ static void dir_mkdir(void *object, const char *name, struct control_request *re
 
 int checkpoints_dir_add(struct supervisor *s)
 {
-    static const struct control_ops ops = {.mkdir_later = dir_mkdir, .refresh = checkpoints_dir_refresh};
+    static const struct control_ops ops = {.mkdir_later = dir_mkdir, .update = checkpoints_dir_refresh};
     s->checkpoints_dir = control_add(control_root(s->control), "checkpoints", S_IFDIR | 0700, &ops, s);
     return s->checkpoints_dir ? 0 : -errno;
 }

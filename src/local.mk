@@ -33,6 +33,7 @@ src_libhost_a_SOURCES = \
 noinst_LIBRARIES += src/libsupervisor.a
 src_libsupervisor_a_SOURCES = \
 	src/agent_link.c src/agent_link.h \
+	src/bin_dir.c src/bin_dir.h \
 	src/checkpoint_restore.c \
 	src/checkpoint_start.c src/checkpoint_start.h \
 	src/checkpoint_take.c \
@@ -67,6 +68,11 @@ src_libsupervisor_a_SOURCES = \
 pkglibexec_PROGRAMS += gondolin-keeper
 gondolin_keeper_SOURCES = src/keeper_main.c
 gondolin_keeper_LDADD = src/libhost.a images/libimages.a src/libcommon.a $(ARCHIVE_LIBS) $(CRYPTO_LIBS) $(JSON_LIBS)
+
+# What the files in bin/ of a mount run.
+pkglibexec_PROGRAMS += gondolin-bin
+gondolin_bin_SOURCES = src/bin_main.c
+gondolin_bin_LDADD = src/libhost.a src/libcommon.a -lpthread
 
 DOCTOR_SOURCES = src/doctor.c src/doctor.h src/doctor_host.c src/doctor_tools.c
 

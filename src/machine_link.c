@@ -126,6 +126,12 @@ static int mounts(void *data, struct json_object *answer)
     return is_current(m) ? host_mounts_answer(m->s->mounts, answer) : -EPROTO;
 }
 
+static int programs(void *data, const uint8_t *payload, size_t len)
+{
+    struct machine *m = data;
+    return is_current(m) ? bin_dir_frame(m->s->bin, payload, len) : -EPROTO;
+}
+
 static void log_line(void *data, const char *line)
 {
     const struct machine *m = data;
@@ -153,6 +159,7 @@ struct agent_link *machine_link(struct machine *m, int fd)
                                               .quiet = quiet,
                                               .frozen = frozen,
                                               .mounts = mounts,
+                                              .programs = programs,
                                               .job_frame = job_frame,
                                               .log_line = log_line,
                                               .goodbye = goodbye,

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "images/store.h"
+#include "src/cleanup.h"
 #include "src/keeper.h"
+#include "src/libexec.h"
 #include "src/mountpoint.h"
 
 enum {
@@ -115,6 +117,7 @@ static void finish(struct supervisor *s)
     jobs_set_link(s->jobs, NULL, s->why_ended);
     if (s->mounts)
         host_mounts_disconnect(s->mounts);
+    bin_dir_set_link(s->bin, NULL);
     if (s->front)
         pump_disconnect(front_pump(s->front));
     record_end(s->console);
@@ -325,6 +328,7 @@ void supervisor_channel_gone(struct machine *m, const char *why)
         return;
     }
     jobs_set_link(s->jobs, NULL, why);
+    bin_dir_set_link(s->bin, NULL);
     channel_gone(s, why);
 }
 
@@ -435,7 +439,9 @@ static int make_tree(struct supervisor *s, struct err *err)
     int rc = supervisor_files_add(s);
     rc = rc < 0 ? rc : supervisor_mounts_add(s);
     s->jobs = rc < 0 ? NULL : jobs_new(s->control, s->work_dir, &events, s);
-    return s->jobs ? 0 : err_errno(err, rc < 0 ? -rc : errno, "mount: control files");
+    cleanup_free char *helper = s->jobs ? libexec_path("gondolin-bin") : NULL;
+    s->bin = helper ? bin_dir_new(s->loop, s->control, helper, s->start->mountpoint) : NULL;
+    return s->bin ? 0 : err_errno(err, rc < 0 ? -rc : errno, "mount: control files");
 }
 
 static void keeper_restarted(void *data)
@@ -511,6 +517,7 @@ static void take_down(struct supervisor *s)
         front_close(s->front);
     control_close_handles(s->control);
     jobs_free(s->jobs);
+    bin_dir_free(s->bin);
     record_free(s->console);
     follow_free(s->events);
     record_free(s->log);

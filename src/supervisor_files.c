@@ -24,6 +24,7 @@ static void render_readme(void *object, FILE *out)
           "                         echo start > jobs/web/ctl\n"
           "                         cat jobs/web/wait          (blocks until it ends)\n"
           "                         echo kill > jobs/web/ctl; rmdir jobs/web\n"
+          "  bin/NAME           runs a program of the machine from here: bin/uname -a\n"
           "  jobs/clone         open it read-write: a job that lives as long as the descriptor\n"
           "  checkpoints/       mkdir checkpoints/NAME keeps the machine as it is, programs and all;\n"
           "                     echo 'restore NAME' > ctl goes back to it; rmdir forgets it\n"

@@ -6,6 +6,7 @@
 #include "fs/control.h"
 #include "fs/front.h"
 #include "src/agent_link.h"
+#include "src/bin_dir.h"
 #include "src/follow.h"
 #include "src/host_mounts.h"
 #include "src/job.h"
@@ -58,6 +59,7 @@ struct supervisor {
     struct front *front;
     struct jobs *jobs;
     struct host_mounts *mounts;
+    struct bin_dir *bin;
     struct record *console, *log;
     struct follow *events;
 

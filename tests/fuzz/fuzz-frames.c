@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control frames of a hostile guest, with jobs in every state and users who read, write and give up meanwhile. The input is
  * a list of commands, each a byte and its operands.
- * SOURCES: src/agent_link.c src/jobs.c src/job_dir.c src/job_files.c src/job_input.c src/job_run.c src/job_values.c src/job_wait.c src/outstream.c src/ctl_verbs.c src/shquote.c src/nearest.c src/channel.c src/loop.c src/err.c src/printable.c fs/control.c fs/control_fuse.c fs/control_list.c -lfuse3 -ljson-c */
+ * SOURCES: src/agent_link.c src/bin_dir.c src/jobs.c src/job_dir.c src/job_files.c src/job_input.c src/job_run.c src/job_values.c src/job_wait.c src/outstream.c src/ctl_verbs.c src/shquote.c src/nearest.c src/channel.c src/loop.c src/err.c src/printable.c fs/control.c fs/control_fuse.c fs/control_list.c -lfuse3 -ljson-c */
 #define FUSE_USE_VERSION 314
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "src/bin_dir.h"
 #include "src/jobs_internal.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -27,6 +28,7 @@ struct world {
     struct control *control;
     struct fuse_session *session;
     struct jobs *jobs;
+    struct bin_dir *bin;
     struct agent_link *link;
     int guest;
     uint64_t unique, nodeid; /* of the last request, and what its reply began with */
@@ -243,6 +245,10 @@ static void command(struct world *w, struct input *in)
     case 7:
         raw(w, in);
         break;
+    case 8:
+        name[0] = (char)('a' + byte(in) % 8);
+        lookup(w, lookup(w, CONTROL_ROOT_ID, "bin"), name);
+        break;
     default:
         frame(w, in);
     }
@@ -276,6 +282,12 @@ static int job_frame(void *data, const struct ctl_header *header, const uint8_t 
     return jobs_frame(w->jobs, header, payload, len);
 }
 
+static int programs(void *data, const uint8_t *payload, size_t len)
+{
+    struct world *w = data;
+    return bin_dir_frame(w->bin, payload, len);
+}
+
 static void log_line(void *data, const char *line)
 {
     (void)data;
@@ -294,6 +306,7 @@ static void link_closed(void *data, const char *why)
     struct world *w = data;
     fuzz_require(why && *why && ++w->closed == 1);
     jobs_set_link(w->jobs, NULL, why);
+    bin_dir_set_link(w->bin, NULL);
 }
 
 static void job_event(void *data, const char *what, const struct job *job)
@@ -339,6 +352,7 @@ static void open_link(struct world *w, bool greet)
                                               .frozen = frozen,
                                               .job_frame = job_frame,
                                               .log_line = log_line,
+                                              .programs = programs,
                                               .goodbye = goodbye,
                                               .closed = link_closed};
     static const struct {
@@ -352,8 +366,10 @@ static void open_link(struct world *w, bool greet)
     w->guest = ends[1];
     w->jobs = jobs_new(w->control, "/tmp", &events, w);
     w->link = agent_link_new(w->loop, ends[0], false, &ops, w);
-    fuzz_require(w->loop && w->jobs && w->link);
+    w->bin = bin_dir_new(w->loop, w->control, "/helper", "/mnt");
+    fuzz_require(w->loop && w->jobs && w->link && w->bin);
     jobs_set_link(w->jobs, w->link, NULL);
+    bin_dir_set_link(w->bin, w->link);
     if (greet) {
         guest_sends(w, &greeting, sizeof(struct ctl_header) + 13);
         guest_sends(w, &is_ready, sizeof is_ready);
@@ -372,9 +388,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (in.at < in.end)
         command(&w, &in);
     jobs_set_link(w.jobs, NULL, "the end");
+    bin_dir_set_link(w.bin, NULL);
     agent_link_free(w.link);
     control_close_handles(w.control);
     jobs_free(w.jobs);
+    bin_dir_free(w.bin);
     control_abort_requests(w.control);
     fuse_session_destroy(w.session);
     control_free(w.control);

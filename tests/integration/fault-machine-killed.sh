@@ -7,7 +7,8 @@ mkdir "$sb/jobs/long"
 echo 'sleep 1000' >"$sb/jobs/long/cmd"
 echo start >"$sb/jobs/long/ctl"
 exec 8<"$sb/jobs/long/wait" 7<"$sb/log"
-cat <&7 >"$scratch/log" 2>/dev/null &
+tail -n +1 -s 0.02 -f <&7 >"$scratch/log" 2>/dev/null &
+follower=$!
 cat <&8 >"$scratch/wait" 2>/dev/null &
 waiter=$!
 (
@@ -20,6 +21,7 @@ eventually 5 grep -q '^state running' "$sb/last/status" || fail 'the job of run 
 exec 7<&- 8<&-
 kill -9 "$(status_of vm_pid)"
 eventually 1 nothing_left || fail "left behind after a second: $(leftovers)"
+kill $follower 2>/dev/null || true
 wait $waiter || true # there is no end of file to be had from a mount that has gone
 [ "$(cat "$scratch/wait")" = lost ] || fail "wait gave: $(cat "$scratch/wait")"
 wait $runner

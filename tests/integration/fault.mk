@@ -4,6 +4,7 @@ FAULT_TESTS = \
 	tests/integration/fault-disk-full.sh \
 	tests/integration/fault-fsync.sh \
 	tests/integration/fault-guest-ends.sh \
+	tests/integration/fault-guest-memory.sh \
 	tests/integration/fault-image-damaged.sh \
 	tests/integration/fault-machine-killed.sh \
 	tests/integration/fault-mount-point.sh \

@@ -9,9 +9,10 @@ awk '/^\.S[sh] / { name = $2 } /^mode [0-7]*\.$/ { sub(/\./, "", $2); print name
 sandbox sb --bind "$scratch:/NAME"
 mkdir "$sb/jobs/NAME" "$sb/checkpoints/NAME"
 echo 'echo hello' >"$sb/run"
-for path in "$sb"/* "$sb"/jobs/clone "$sb"/jobs/NAME/* "$sb"/mounts/NAME/* "$sb"/checkpoints/NAME/*; do
+for path in "$sb"/* "$sb"/bin/true "$sb"/jobs/clone "$sb"/jobs/NAME/* "$sb"/mounts/NAME/* \
+    "$sb"/checkpoints/NAME/*; do
     [ "$path" = "$sb/root" ] || [ -L "$path" ] || echo "${path#"$sb/"} $(stat -c 0%a "$path")"
-done | sort >"$scratch/there"
+done | sed "s|^bin/true |bin/NAME |" | sort >"$scratch/there"
 diff "$scratch/documented" "$scratch/there" >"$scratch/diff" ||
     fail "documented (<) and there (>): $(cat "$scratch/diff")"
 for name in root last; do

@@ -1,5 +1,6 @@
 # Control files and the host view, and guests that are hostile.
 FILES_TESTS = \
+	tests/integration/bin.sh \
 	tests/integration/control-input.sh \
 	tests/integration/control-waits.sh \
 	tests/integration/control-writers.sh \

@@ -16,8 +16,7 @@ XDG_RUNTIME_DIR=$scratch/run
 XDG_STATE_HOME=$scratch/state
 GONDOLIN_STORE=$scratch/own-store
 PATH=$GONDOLIN_BUILD:$PATH
-# Leaks are looked for in the unit tests: a daemon that is ended in the middle of a request may drop its state.
-ASAN_OPTIONS=log_path=$scratch/sanitizer:detect_leaks=0
+ASAN_OPTIONS=log_path=$scratch/sanitizer:detect_leaks=1
 UBSAN_OPTIONS=log_path=$scratch/sanitizer:print_stacktrace=1
 export XDG_RUNTIME_DIR XDG_STATE_HOME GONDOLIN_STORE PATH ASAN_OPTIONS UBSAN_OPTIONS
 mkdir -m 0700 "$XDG_RUNTIME_DIR"

@@ -4,7 +4,7 @@ CONTROL_TEST_LIBS = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.
 	-lpthread $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow \
-	tests/unit/test-record
+	tests/unit/test-record tests/unit/test-bin-dir
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(CONTROL_BENCH)
 tests_unit_test_control_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_control_LDADD = $(CONTROL_TEST_LIBS)
@@ -20,7 +20,11 @@ tests_unit_test_follow_LDADD = $(CONTROL_TEST_LIBS)
 tests_unit_test_record_SOURCES = tests/unit/test-record.c $(CONTROL_BENCH)
 tests_unit_test_record_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_record_LDADD = $(CONTROL_TEST_LIBS)
-TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow tests/unit/test-record
+tests_unit_test_bin_dir_SOURCES = tests/unit/test-bin-dir.c $(CONTROL_BENCH)
+tests_unit_test_bin_dir_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_test_bin_dir_LDADD = $(CONTROL_TEST_LIBS)
+TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow tests/unit/test-record \
+	tests/unit/test-bin-dir
 
 check_PROGRAMS += tests/fuzz/replay-pump tests/fuzz/replay-frames
 tests_fuzz_replay_pump_SOURCES = tests/fuzz/fuzz-pump.c $(FUZZ_COMMON)

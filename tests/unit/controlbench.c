@@ -82,6 +82,7 @@ void cb_free(struct controlbench *b)
     agent_link_free(b->link);
     control_close_handles(b->control);
     jobs_free(b->jobs);
+    bin_dir_free(b->bin);
     control_abort_requests(b->control);
     fuse_session_destroy(b->session);
     control_free(b->control);
@@ -326,6 +327,12 @@ static int job_frame(void *data, const struct ctl_header *header, const uint8_t 
     return jobs_frame(b->jobs, header, payload, len);
 }
 
+static int programs(void *data, const uint8_t *payload, size_t len)
+{
+    struct controlbench *b = data;
+    return bin_dir_frame(b->bin, payload, len);
+}
+
 static void log_line(void *data, const char *line)
 {
     struct controlbench *b = data;
@@ -345,6 +352,7 @@ static void link_closed(void *data, const char *why)
     b->link_closed = true;
     snprintf(b->why, sizeof b->why, "%s", why);
     jobs_set_link(b->jobs, NULL, why);
+    bin_dir_set_link(b->bin, NULL);
 }
 
 static void job_event(void *data, const char *what, const struct job *job)
@@ -364,17 +372,21 @@ struct controlbench *cb_new_jobs_silent(void)
                                               .frozen = frozen,
                                               .job_frame = job_frame,
                                               .log_line = log_line,
+                                              .programs = programs,
                                               .goodbye = goodbye,
                                               .closed = link_closed};
     struct controlbench *b = cb_new();
     int ends[2];
     b->jobs = jobs_new(b->control, "/tmp", &events, b);
+    b->bin = bin_dir_new(b->loop, b->control, "/helper", "/mnt");
+    cr_assert(b->bin);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     cr_assert_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
     b->agent = ends[1];
     b->link = agent_link_new(b->loop, ends[0], false, &ops, b);
     cr_assert(b->jobs && b->link);
     jobs_set_link(b->jobs, b->link, NULL);
+    bin_dir_set_link(b->bin, b->link);
     return b;
 }
 

@@ -11,6 +11,7 @@
 
 #include "fs/control.h"
 #include "src/agent_link.h"
+#include "src/bin_dir.h"
 #include "src/job.h"
 
 enum { CB_REPLIES = 4096, CB_HANDLES = 64, CB_PENDING = 1, CB_READ_MAX = 256 * 1024 };
@@ -37,6 +38,7 @@ struct controlbench {
 
     /* jobs */
     struct jobs *jobs;
+    struct bin_dir *bin;
     struct agent_link *link;
     int agent; /* the guest's end, non-blocking */
     bool link_closed, ready, goodbye;

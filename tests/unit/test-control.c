@@ -254,3 +254,14 @@ Test(control, listings_are_snapshots)
     cr_expect_eq(cb_ask(b, FUSE_RELEASEDIR, CONTROL_ROOT_ID, &release, sizeof release), 0);
     cb_free(b);
 }
+
+/* For the leak sanitizer. */
+Test(control, a_listing_that_nobody_closes_ends_with_the_tree)
+{
+    struct controlbench *b = tree();
+    struct fuse_open_in open = {0};
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(cb_ask(b, FUSE_OPENDIR, CONTROL_ROOT_ID, &open, sizeof open), 0);
+    control_remove(fixed_node);
+    cb_free(b);
+}

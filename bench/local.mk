@@ -1,4 +1,4 @@
-# bench/: `make bench`, or `make bench BENCH="boot exec files idle"` for some of it. Prints a table and writes
+# bench/: `make bench`, or `make bench BENCH="boot exec files idle checkpoint"` for some of it. Prints a table and writes
 # bench/results.json. Needs python3; sshfs and openssh-sftp-server are compared with where they are installed.
 EXTRA_PROGRAMS += gondolin-bench-guest gondolin-bench-port
 CLEANFILES += gondolin-bench-guest$(EXEEXT) gondolin-bench-port$(EXEEXT) bench/results.json
@@ -20,6 +20,7 @@ gondolin_bench_port_SOURCES = bench/port.c bench/wire.h
 
 EXTRA_DIST += \
 	bench/boot.py \
+	bench/checkpoints.py \
 	bench/commands.py \
 	bench/files.py \
 	bench/idle.py \
@@ -27,7 +28,7 @@ EXTRA_DIST += \
 	bench/report.py \
 	bench/run.py
 
-BENCH = boot exec files idle
+BENCH = boot exec files idle checkpoint
 .PHONY: bench
 bench: tests/store.stamp gondolin-bench-guest$(EXEEXT) gondolin-bench-port$(EXEEXT)
 	$(AM_V_at)$(MKDIR_P) bench

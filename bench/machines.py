@@ -50,6 +50,7 @@ class Bench:
         self.scratch = tempfile.mkdtemp(prefix="gondolin-bench.")
         os.environ["XDG_RUNTIME_DIR"] = f"{self.scratch}/run"
         os.mkdir(os.environ["XDG_RUNTIME_DIR"], 0o700)
+        self.store = os.environ["GONDOLIN_STORE"]
         self.nice_before = session_nice(os.getpid())
         disturb_less(os.getpid())
 
@@ -59,10 +60,13 @@ class Bench:
 
 
 class Sandbox:
-    def __init__(self, bench):
+    """A booted one, or with cold=False one from the template that the first of them leaves behind."""
+
+    def __init__(self, bench, *options, cold=True):
         self.bench, self.mountpoint = bench, f"{bench.scratch}/sb"
+        how = ["--cold"] if cold else []
         begin = time.monotonic()
-        subprocess.run([bench.gondolin, "mount", "--image", "busybox", self.mountpoint], check=True,
+        subprocess.run([bench.gondolin, "mount", "--image", "busybox", *how, *options, self.mountpoint], check=True,
                        stdout=subprocess.DEVNULL, timeout=START_LIMIT)
         self.start_seconds = time.monotonic() - begin
         self.status = self.read_status()
@@ -188,6 +192,79 @@ class Bare:
         words = [f"{self.bench.build}/gondolin-bench-port", str(fd), what, str(count), str(size)]
         out = subprocess.run(words, check=True, text=True, stdout=subprocess.PIPE, pass_fds=[fd], timeout=120).stdout
         return [int(line) / 1e9 for line in out.split()]
+
+
+class Loaded:
+    """The machine of a warm sandbox without gondolin around it: the same program loads the same state, is told who it is,
+    and runs one job. Frames: gondolin-protocol(7)."""
+    HEADER = struct.Struct("<IHHI")
+    CONFIG, READY, JOB_START, JOB_EXIT = 2, 3, 16, 18
+
+    def __init__(self, bench, sandbox):
+        words = sandbox.command_line()
+        self.disk = f"{bench.scratch}/loaded.qcow2"
+        names = [word.split(",")[1][3:] for word in words if word.startswith("socket,id=")]
+        self.sockets, theirs = {}, {}
+        for name in names:
+            self.sockets[name], theirs[name] = socket.socketpair()
+        with open(self.state_of(words), "rb") as state:
+            argv = self.argv(words, theirs, state.fileno())
+            begin = time.monotonic()
+            self.process = subprocess.Popen(argv, pass_fds=[state.fileno(), *(end.fileno() for end in theirs.values())],
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        for end in theirs.values():
+            end.close()
+        port = self.sockets["port1"]
+        port.settimeout(START_LIMIT)
+        self.send(port, self.CONFIG, {"version": 1, "hostname": "bare", "realtime_ns": time.time_ns(), "entropy": "00" * 32,
+                                      "machine_id": "0" * 32})
+        self.wait_for(port, self.READY)
+        self.send(port, self.JOB_START, {"cmd": "true", "stdin": False}, 1)
+        self.wait_for(port, self.JOB_EXIT)
+        self.first_job_seconds = time.monotonic() - begin
+
+    @staticmethod
+    def state_of(words):
+        memory = json.loads(next(word for word in words if word.startswith('{"qom-type":"memory-backend-file"')))
+        return f"{os.path.dirname(memory['mem-path'])}/state"
+
+    def argv(self, words, sockets, state_fd):
+        words = list(words)
+        for i, word in enumerate(words):
+            if word.startswith("socket,id="):
+                name = word.split(",")[1][3:]
+                words[i] = f"socket,id={name},fd={sockets[name].fileno()}"
+            elif word.startswith("fd:"):
+                words[i] = f"fd:{state_fd}"
+            elif word.startswith('{"driver":"qcow2"'):
+                node = json.loads(word)
+                subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
+                                node["backing"]["file"]["filename"], self.disk], check=True)
+                node["file"]["filename"] = self.disk
+                words[i] = json.dumps(node)
+        return words
+
+    def send(self, port, kind, payload, job=0):
+        text = json.dumps(payload).encode()
+        port.sendall(self.HEADER.pack(self.HEADER.size + len(text), kind, 0, job) + text)
+
+    def wait_for(self, port, kind):
+        while True:
+            length, came, _, _ = self.HEADER.unpack(port.recv(self.HEADER.size, socket.MSG_WAITALL))
+            if length > self.HEADER.size:
+                port.recv(length - self.HEADER.size, socket.MSG_WAITALL)
+            if came == kind:
+                return
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        for end in self.sockets.values():
+            end.close()
+        os.unlink(self.disk)
 
 
 class SshfsUnavailable(Exception):

@@ -4,13 +4,14 @@
 import sys
 
 import boot
+import checkpoints
 import commands
 import files
 import idle
 import machines
 import report
 
-GROUPS = {"boot": boot, "exec": commands, "files": files, "idle": idle}
+GROUPS = {"boot": boot, "exec": commands, "files": files, "idle": idle, "checkpoint": checkpoints}
 
 
 def main(build, source, results, names):

@@ -1,8 +1,9 @@
 #!/bin/sh
-# The main job, visibly: mount, edit, run, unmount. Needs gondolin on the PATH.
+# The main job, visibly: mount, edit, run, checkpoint, restore, fork, unmount. Needs gondolin on the PATH.
 set -eu
 work=$(mktemp -d)
 sb=$work/sb
+checkpoint=demo-$$
 
 now_ms() { date +%s%3N; }
 say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
@@ -15,7 +16,9 @@ show() {
 }
 clean_up() {
     gondolin umount --force "$sb" 2>/dev/null || true
-    rmdir "$sb" "$work" 2>/dev/null || true
+    gondolin umount --force "$work/fork" 2>/dev/null || true
+    gondolin checkpoint rm "$checkpoint" 2>/dev/null || true
+    rmdir "$sb" "$work/fork" "$work" 2>/dev/null || true
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM
@@ -41,6 +44,24 @@ show "gondolin exec $sb -- sh -c 'echo in the guest: \$(id -un)@\$(hostname)'"
 say 'A command that fails makes the write fail, and says why'
 show "echo 'exit 3' > $sb/run || cat $sb/error"
 
-say 'Unmount: the machine ends, nothing is left'
+say 'A checkpoint: memory, disk and running programs, while the machine goes on'
+show "mkdir $sb/jobs/clock"
+show "echo 'n=0; while :; do n=\$((n + 1)); echo \$n > /srv/n; sleep 0.1; done' > $sb/jobs/clock/cmd"
+show "echo start > $sb/jobs/clock/ctl"
+show "mkdir $sb/checkpoints/$checkpoint"
+show "grep pause_us $sb/checkpoints/$checkpoint/status"
+show "echo 'rm -rf /usr /srv/app.py' > $sb/run; ls $sb/root/srv"
+
+say 'Back to it, programs included'
+show "echo 'restore $checkpoint' > $sb/ctl"
+show "ls $sb/root/srv; cat $sb/root/srv/n"
+
+say 'A second sandbox from the same moment'
+show "gondolin mount --from $checkpoint $work/fork"
+show "gondolin exec $work/fork -- sh -c 'hostname; cat /srv/n'"
+
+say 'Unmount: the machines end, nothing is left'
+show "gondolin umount $work/fork"
 show "gondolin umount $sb"
+show "gondolin checkpoint rm $checkpoint"
 show 'gondolin list'

@@ -216,11 +216,14 @@ static bool refresh(void *object, struct control_request *request)
     return false;
 }
 
+bool bin_dir_asks(const struct bin_dir *bin)
+{
+    return bin->asking;
+}
+
 int bin_dir_frame(struct bin_dir *bin, const uint8_t *payload, size_t len)
 {
-    if (!bin->asking) /* by this host, that is: a clone of a guest that was asked may still answer */
-        return 0;
-    struct json_object *array = agent_link_parse_array(payload, len);
+    struct json_object *array = bin->asking ? agent_link_parse_array(payload, len) : NULL;
     int rc = array ? take_names(bin, array) : -EPROTO;
     bool last = rc == 0 && json_object_array_length(array) == 0;
     json_object_put(array);

@@ -16,6 +16,8 @@ struct bin_dir *bin_dir_new(struct loop *loop, struct control *control, const ch
 void bin_dir_free(struct bin_dir *bin);
 /* Whom to ask. NULL: nobody; what is known stays, and who waits gets that. */
 void bin_dir_set_link(struct bin_dir *bin, struct agent_link *link);
+/* Is an answer of the guest awaited? */
+bool bin_dir_asks(const struct bin_dir *bin);
 /* A CTL_PROGRAMS frame: 0, or -EPROTO when it is impossible. */
 int bin_dir_frame(struct bin_dir *bin, const uint8_t *payload, size_t len);
 

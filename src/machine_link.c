@@ -126,9 +126,12 @@ static int mounts(void *data, struct json_object *answer)
     return is_current(m) ? host_mounts_answer(m->s->mounts, answer) : -EPROTO;
 }
 
+/* A clone may still answer what its original was asked. */
 static int programs(void *data, const uint8_t *payload, size_t len)
 {
     struct machine *m = data;
+    if (m->loaded && !bin_dir_asks(m->s->bin))
+        return 0;
     return is_current(m) ? bin_dir_frame(m->s->bin, payload, len) : -EPROTO;
 }
 

@@ -34,5 +34,5 @@ ended_because "$sb" 'killed by signal 9'
     until vm=$(registered vm_pid) && [ -n "$vm" ]; do sleep 0.05; done
     kill -9 "$vm"
 ) &
-refused 125 'killed by signal 9' gondolin mount --image busybox "$scratch/boot"
+refused 125 'killed by signal 9' gondolin mount --cold --image busybox "$scratch/boot"
 expect_nothing_left

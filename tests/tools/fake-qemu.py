@@ -267,11 +267,10 @@ class FilesGarbage(Guest):
 
 @scenario("boot")
 class FilesBadInit(Guest):
-    def configured(self):
-        pass
+    """Answers the greeting before it has come."""
 
-    def file_reply(self, opcode, unique, node, body):
-        return reply(unique, 0, struct.pack("<IIIIHHII", 6, 9, 0, 0, 0, 0, 1, 1))
+    def configured(self):
+        self.root.sendall(reply(1 << 63 | 2, 0, struct.pack("<IIIIHHII", 6, 9, 0, 0, 0, 0, 1, 1)))
 
 
 @scenario("boot")

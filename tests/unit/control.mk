@@ -4,7 +4,13 @@ CONTROL_TEST_LIBS = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.
 	-lpthread $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow \
-	tests/unit/test-record tests/unit/test-bin-dir
+	tests/unit/test-record tests/unit/test-bin-dir tests/unit/test-job-record tests/unit/test-compat
+tests_unit_test_job_record_SOURCES = tests/unit/test-job-record.c $(CONTROL_BENCH)
+tests_unit_test_job_record_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_test_job_record_LDADD = $(CONTROL_TEST_LIBS)
+tests_unit_test_compat_SOURCES = tests/unit/test-compat.c
+tests_unit_test_compat_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_test_compat_LDADD = $(CONTROL_TEST_LIBS)
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(CONTROL_BENCH)
 tests_unit_test_control_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_control_LDADD = $(CONTROL_TEST_LIBS)
@@ -24,9 +30,12 @@ tests_unit_test_bin_dir_SOURCES = tests/unit/test-bin-dir.c $(CONTROL_BENCH)
 tests_unit_test_bin_dir_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_bin_dir_LDADD = $(CONTROL_TEST_LIBS)
 TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow tests/unit/test-record \
-	tests/unit/test-bin-dir
+	tests/unit/test-bin-dir tests/unit/test-job-record tests/unit/test-compat
 
-check_PROGRAMS += tests/fuzz/replay-pump tests/fuzz/replay-frames
+check_PROGRAMS += tests/fuzz/replay-pump tests/fuzz/replay-frames tests/fuzz/replay-records
+tests_fuzz_replay_records_SOURCES = tests/fuzz/fuzz-records.c $(FUZZ_COMMON)
+tests_fuzz_replay_records_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) \
+	$(JSON_LIBS) -lpthread
 tests_fuzz_replay_pump_SOURCES = tests/fuzz/fuzz-pump.c $(FUZZ_COMMON)
 tests_fuzz_replay_pump_LDADD = fs/libhostview.a fs/libfs.a src/libcommon.a -lpthread
 tests_fuzz_replay_frames_SOURCES = tests/fuzz/fuzz-frames.c $(FUZZ_COMMON)

@@ -97,7 +97,7 @@ Test(frames, impossible_lengths_end_the_link)
 Test(frames, impossible_types_end_the_link)
 {
     static const uint16_t types[] = {0, CTL_CONFIG, CTL_SHUTDOWN, 9, 15, CTL_JOB_START, CTL_JOB_SIGNAL, CTL_JOB_WINSIZE,
-                                     CTL_JOB_CLOSE, CTL_PROGRAMS, 0x8000, 0xffff};
+                                     CTL_JOB_CLOSE, CTL_PROGRAMS, CTL_FREEZE, CTL_QUIESCE, 0x8000, 0xffff};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct controlbench *b = with_job();
         uint32_t id = cb_start(b, "j");

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs that are recorded and restored, in the same table and in another. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "src/job_record.h"
+#include "tests/unit/controlbench.h"
+
+static char text[CB_READ_MAX + 1];
+
+static struct controlbench *with_job(void)
+{
+    struct controlbench *b = cb_new_jobs();
+    cr_assert_eq(cb_mkdir(b, "jobs", "j"), 0);
+    cr_assert_eq(cb_put(b, "jobs/j/cmd", "cat"), 0);
+    return b;
+}
+
+static struct job_records record(struct controlbench *b)
+{
+    struct job_records records;
+    cr_assert_eq(jobs_record(b->jobs, &records), 0);
+    return records;
+}
+
+static int restore(struct controlbench *b, struct job_records *records)
+{
+    struct err err = {0};
+    int rc = jobs_restore(b->jobs, records, b->link, "restored", &err);
+    cr_expect_eq(rc < 0, err.code != 0);
+    job_records_free(records);
+    return rc;
+}
+
+Test(job_record, a_running_job_goes_on_in_another_sandbox)
+{
+    struct controlbench *a = with_job();
+    cr_assert_eq(cb_put(a, "jobs/j/env", "A='b c'"), 0);
+    uint32_t id = cb_start(a, "j");
+    cb_agent_send(a, CTL_JOB_DATA, CTL_STDOUT, id, "unread\n", 7);
+    struct job_records records = record(a);
+    cb_free(a);
+
+    struct controlbench *b = cb_new_jobs();
+    cr_assert_eq(restore(b, &records), 0);
+    cr_expect_str_eq(cb_get(b, "jobs/j/cmd"), "cat\n");
+    cr_expect(strstr(cb_get(b, "jobs/j/status"), "state running"));
+    int h = cb_open(b, "jobs/j/stdout", O_RDONLY);
+    cr_assert_eq(cb_read(b, h, text, sizeof text - 1), 7);
+    cr_expect_str_eq(text, "unread\n");
+    cb_agent_send(b, CTL_JOB_DATA, CTL_STDOUT, id, "more\n", 5);
+    cr_assert_eq(cb_read(b, h, text, sizeof text - 1), 5);
+    cb_agent_json(b, CTL_JOB_EXIT, id, "{\"code\":3}");
+    cr_expect_str_eq(cb_get(b, "jobs/j/wait"), "exit 3\n");
+    cr_expect_eq(cb_mkdir(b, "jobs", "later"), 0);
+    cr_expect_eq(cb_put(b, "jobs/later/cmd", "true"), 0);
+    cr_expect_gt(cb_start(b, "later"), id, "ids of the guest are not used again");
+    cb_free(b);
+}
+
+Test(job_record, in_place_later_jobs_are_lost_and_ended_ones_run_again)
+{
+    struct controlbench *b = with_job();
+    uint32_t id = cb_start(b, "j");
+    struct job_records records = record(b);
+    cb_agent_json(b, CTL_JOB_EXIT, id, "{\"code\":0}");
+    cr_expect_str_eq(cb_get(b, "jobs/j/wait"), "exit 0\n");
+    cr_assert_eq(cb_mkdir(b, "jobs", "later"), 0);
+    cr_assert_eq(cb_put(b, "jobs/later/cmd", "sleep 1000"), 0);
+    cb_start(b, "later");
+    cr_assert_eq(cb_mkdir(b, "jobs", "new"), 0);
+    cr_assert_eq(restore(b, &records), 0);
+    cr_expect(strstr(cb_get(b, "jobs/j/status"), "state running"));
+    cr_expect_str_eq(cb_get(b, "jobs/later/wait"), "lost\n");
+    cr_expect(strstr(cb_get(b, "jobs/new/status"), "state new"), "one that was not started is nobody's yet");
+    cb_agent_json(b, CTL_JOB_EXIT, id, "{\"signal\":9}");
+    cr_expect_str_eq(cb_get(b, "jobs/j/wait"), "signal 9\n");
+    cr_expect_not(b->link_closed);
+    cb_free(b);
+}
+
+Test(job_record, a_directory_that_was_removed_is_made_again)
+{
+    struct controlbench *b = with_job();
+    uint32_t id = cb_start(b, "j");
+    struct job_records records = record(b);
+    cr_assert_eq(cb_rmdir(b, "jobs", "j"), 0);
+    cr_assert_eq(cb_mkdir(b, "jobs", "j"), 0);
+    cr_assert_eq(cb_put(b, "jobs/j/cmd", "another"), 0);
+    cr_assert_eq(restore(b, &records), 0);
+    cr_expect_str_eq(cb_get(b, "jobs/j/cmd"), "cat\n", "another of that name makes way");
+    cb_agent_json(b, CTL_JOB_EXIT, id, "{\"code\":0}");
+    cr_expect_str_eq(cb_get(b, "jobs/j/wait"), "exit 0\n");
+    cb_free(b);
+}
+
+Test(job_record, the_credit_of_the_guest_is_as_it_was)
+{
+    static char window[CTL_STREAM_WINDOW];
+    struct controlbench *a = with_job();
+    uint32_t id = cb_start(a, "j");
+    for (size_t sent = 0; sent < sizeof window; sent += 32768)
+        cb_agent_send(a, CTL_JOB_DATA, CTL_STDOUT, id, window, 32768);
+    struct job_records records = record(a);
+    cr_expect_eq(records.output_len, sizeof window);
+    cb_free(a);
+    struct controlbench *b = cb_new_jobs();
+    cr_assert_eq(restore(b, &records), 0);
+    cb_agent_send(b, CTL_JOB_DATA, CTL_STDOUT, id, "x", 1);
+    cr_expect(b->link_closed, "a byte beyond the credit that was used up");
+    cb_free(b);
+}
+
+Test(job_record, what_no_supervisor_writes_is_refused_and_changes_nothing)
+{
+    static const char good[] = "{\"name\":\"j\",\"id\":7,\"state\":\"running\",\"pid\":9,\"cmd\":\"cat\",\"timeout_ms\":0,"
+        "\"tty\":false,\"rows\":0,\"columns\":0,\"kept_output\":false,\"stdin_credit\":5,\"stdin_closed\":false,"
+        "\"stdout\":{\"total\":0,\"held\":0,\"promised\":5,\"owed\":0,\"ended\":false},"
+        "\"stderr\":{\"total\":0,\"held\":0,\"promised\":5,\"owed\":0,\"ended\":false}}";
+    static const struct {
+        const char *what, *with;
+    } changes[] = {
+        {"\"id\":7", "\"id\":0"}, {"\"id\":7", "\"id\":-1"}, {"\"id\":7", "\"id\":99999999999"}, {"\"id\":7", "\"id\":\"7\""},
+        {"\"name\":\"j\"", "\"name\":\"../j\""}, {"\"name\":\"j\"", "\"name\":\"\""}, {"\"name\":\"j\"", "\"name\":\"a\\u0000b\""},
+        {"\"state\":\"running\"", "\"state\":\"new\""}, {"\"state\":\"running\"", "\"state\":\"exited\""},
+        {"\"cmd\":\"cat\",", ""}, {"\"held\":0", "\"held\":1"}, {"\"promised\":5", "\"promised\":-5"},
+        {"\"stdin_credit\":5", "\"stdin_credit\":9999999"}, {"\"tty\":false", "\"tty\":0"}, {"\"owed\":0", "\"owed\":9999999"},
+        {"{\"total\":0,\"held\":0", "[{\"total\":0,\"held\":0"}, {"\"rows\":0", "\"rows\":70000"},
+    };
+    struct controlbench *b = with_job();
+    cb_start(b, "j");
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char bad[2048];
+        const char *at = strstr(good, changes[i].what);
+        cr_assert_not_null(at);
+        snprintf(bad, sizeof bad, "[%.*s%s%s]", (int)(at - good), good, changes[i].with, at + strlen(changes[i].what));
+        struct job_records records = {.jobs = json_tokener_parse(bad)};
+        if (records.jobs)
+            cr_expect_eq(restore(b, &records), -EINVAL, "%s", bad);
+        cr_expect(strstr(cb_get(b, "jobs/j/status"), "state running"));
+    }
+    snprintf(text, sizeof text, "[%s,%s]", good, good);
+    struct job_records twice = {.jobs = json_tokener_parse(text)};
+    cr_expect_eq(restore(b, &twice), -EINVAL);
+    snprintf(text, sizeof text, "[%s]", good);
+    struct job_records once = {.jobs = json_tokener_parse(text)};
+    cr_expect_eq(restore(b, &once), 0);
+    cb_free(b);
+}

@@ -455,6 +455,7 @@ static const struct vfs_ops OPS = {
     .fallocate = hostdir_fallocate,
     .lseek = hostdir_lseek,
     .copy = hostdir_copy,
+    .lock_open = hostdir_lock_open,
     .setxattr = hostdir_setxattr,
     .getxattr = hostdir_getxattr,
     .listxattr = hostdir_listxattr,

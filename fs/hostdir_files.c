@@ -142,3 +142,15 @@ ssize_t hostdir_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_in, s
     ssize_t copied = copy_file_range(in->fd, &from, out->fd, &to, length, 0);
     return copied < 0 ? hostdir_error() : copied;
 }
+
+int hostdir_lock_open(struct vfs *vfs, struct vfs_node *node)
+{
+    struct hostdir_proc_path path = hostdir_proc_path(node->fd);
+    (void)vfs;
+    if (!S_ISREG(node->type))
+        return -EOPNOTSUPP;
+    int fd = open(path.text, O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        fd = open(path.text, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return fd < 0 ? hostdir_error() : fd;
+}

@@ -146,6 +146,8 @@ int64_t hostdir_lseek(struct vfs *vfs, struct vfs_file *file, uint64_t offset, u
 ssize_t hostdir_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_in, struct vfs_file *out,
                      uint64_t offset_out, size_t length);
 
+int hostdir_lock_open(struct vfs *vfs, struct vfs_node *node);
+
 /* hostdir_dirs.c */
 int hostdir_opendir(struct vfs *vfs, struct vfs_node *node, struct vfs_file **file);
 int hostdir_readdir(struct vfs *vfs, struct vfs_file *dir, uint64_t offset, vfs_dirent_fn *emit, void *data);

@@ -15,6 +15,7 @@ FS_SERVER_SOURCES = \
 	fs/server_handles.c \
 	fs/server_init.c \
 	fs/server_io.c \
+	fs/server_locks.c \
 	fs/server_meta.c \
 	fs/server_names.c \
 	fs/server_nodes.c \

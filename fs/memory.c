@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -70,6 +72,7 @@ struct vfs_node *memory_node_new(struct memory *m, const struct vfs_cred *cred, 
     }
     node->member.vfs = &m->vfs;
     node->refs = 1;
+    node->lock_fd = -1;
     node->attr = (struct fuse_attr){.flags = VFS_KEEP_ATTR | VFS_KEEP_NAME, .ino = ++m->last_ino, .mode = mode, .uid = cred->uid, .gid = cred->gid,
                                     .nlink = S_ISDIR(mode) ? 1 : 0, .blksize = MEMORY_PAGE};
     set_group(node, dir);
@@ -100,6 +103,8 @@ void memory_free_if_unused(struct memory *m, struct vfs_node *node)
 {
     if (node->refs > 0 || node->attr.nlink > 0)
         return;
+    if (node->lock_fd >= 0)
+        close(node->lock_fd);
     if (S_ISREG(node->attr.mode)) {
         drop_pages(m, node, 0);
         free(node->pages.list);
@@ -399,6 +404,20 @@ static ssize_t memory_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset
     return (ssize_t)done;
 }
 
+static int memory_lock_open(struct vfs *vfs, struct vfs_node *node)
+{
+    struct memory *m = memory_of(vfs);
+    char path[32];
+    pthread_mutex_lock(&m->lock);
+    if (node->lock_fd < 0)
+        node->lock_fd = memfd_create("lock", MFD_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", node->lock_fd);
+    int fd = node->lock_fd < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : fd;
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
 /* ---- attributes ---- */
 
 static int memory_getattr(struct vfs *vfs, struct vfs_node *node, struct vfs_file *file, struct fuse_attr *out)
@@ -616,6 +635,7 @@ static const struct vfs_ops OPS = {
     .fallocate = memory_fallocate,
     .lseek = memory_lseek,
     .copy = memory_copy,
+    .lock_open = memory_lock_open,
     .setxattr = memory_setxattr,
     .getxattr = memory_getxattr,
     .listxattr = memory_listxattr,

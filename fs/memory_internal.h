@@ -32,6 +32,7 @@ struct memory_entry {
 struct vfs_node {
     struct vfs_member member; /* first */
     struct fuse_attr attr;
+    int lock_fd;   /* a file of the kernel's to be locked in place of this; -1: none yet */
     uint64_t refs; /* of the peer and of open files; names count in attr.nlink */
     struct memory_xattr *xattrs;
     union {

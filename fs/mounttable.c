@@ -370,6 +370,12 @@ static ssize_t table_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_
     return same_mount(in, out) ? PASS(copy, in, offset_in, out, offset_out, length) : -EXDEV;
 }
 
+static int table_lock_open(struct vfs *vfs, struct vfs_node *node)
+{
+    (void)vfs;
+    return vfs_top(node)->ops->lock_open(vfs_top(node), node);
+}
+
 static const struct vfs_ops OPS = {
     .root = table_root,
     .forget = table_forget,
@@ -396,6 +402,7 @@ static const struct vfs_ops OPS = {
     .fallocate = table_fallocate,
     .lseek = table_lseek,
     .copy = table_copy,
+    .lock_open = table_lock_open,
     .setxattr = table_setxattr,
     .getxattr = table_getxattr,
     .listxattr = table_listxattr,

@@ -24,8 +24,8 @@ struct job {
 static_assert(offsetof(struct job, body) == offsetof(struct job, header) + sizeof(struct fuse_out_header),
               "the reply is one piece");
 
-/* Opcodes known to fs/wire and missing here are answered ENOSYS: the peer's kernel then does them itself (ACCESS,
- * locks) or without. */
+/* Opcodes known to fs/wire and missing here are answered ENOSYS: the peer's kernel then does them itself (ACCESS) or
+ * without. */
 static call_fn *const CALLS[] = {
     [FUSE_LOOKUP] = server_lookup,
     [FUSE_GETATTR] = server_getattr,
@@ -49,6 +49,9 @@ static call_fn *const CALLS[] = {
     [FUSE_LISTXATTR] = server_listxattr,
     [FUSE_REMOVEXATTR] = server_removexattr,
     [FUSE_FLUSH] = server_flush,
+    [FUSE_GETLK] = server_getlk,
+    [FUSE_SETLK] = server_setlk,
+    [FUSE_SETLKW] = server_setlkw,
     [FUSE_INIT] = server_init,
     [FUSE_OPENDIR] = server_opendir,
     [FUSE_READDIR] = server_readdir,
@@ -94,6 +97,7 @@ struct server *server_new(const struct server_config *config, struct vfs *root, 
     pthread_mutex_init(&server->lock, NULL);
     slots_init(&server->handles, config->max_handles);
     int rc = server_nodes_init(server);
+    rc = rc ? rc : server_locks_init(server);
     server->scratch = rc == 0 ? malloc(sizeof(struct fuse_out_header) + server_body_size(server)) : NULL;
     server->pool = server->scratch ? pool_new(config->workers, QUEUE_MAX) : NULL;
     if (!server->pool) {
@@ -108,6 +112,7 @@ struct server *server_new(const struct server_config *config, struct vfs *root, 
 static void end_session(struct server *server)
 {
     pool_drain(server->pool);
+    server_locks_end(server);
     server_handles_clear(server);
     server_nodes_clear(server);
     server->ready = false;
@@ -122,6 +127,7 @@ void server_free(struct server *server)
     pool_free(server->pool);
     server_nodes_fini(server);
     slots_fini(&server->handles);
+    server_locks_fini(server);
     pthread_mutex_destroy(&server->lock);
     free(server->scratch);
     free(server);
@@ -134,7 +140,7 @@ static struct fuse_out_header *reply_of(const struct call *call)
 
 /* `result` as a call_fn returns it. ENOSYS is kept for opcodes that are not served at all, because the peer's kernel
  * never asks again for any node; from a provider it only means this one file. */
-static void reply(struct call *call, int result)
+void server_reply(struct call *call, int result)
 {
     if (call->request.op && call->request.op->reply == WIRE_REPLY_NONE)
         return;
@@ -208,7 +214,7 @@ static int pin_named(struct call *call)
     return call->handle ? 0 : -EBADF;
 }
 
-static void unpin(struct call *call)
+void server_call_unpin(struct call *call)
 {
     server_handle_unpin(call->server, call->handle);
     server_node_unpin(call->server, call->node2);
@@ -217,11 +223,16 @@ static void unpin(struct call *call)
     call->node = call->node2 = NULL;
 }
 
+static bool is_lock(uint32_t opcode)
+{
+    return opcode == FUSE_GETLK || opcode == FUSE_SETLK || opcode == FUSE_SETLKW;
+}
+
 static int run(struct call *call)
 {
     uint32_t opcode = call->request.op->opcode;
     call_fn *fn = opcode < sizeof CALLS / sizeof *CALLS ? CALLS[opcode] : NULL;
-    if (!fn)
+    if (!fn || (is_lock(opcode) && !call->server->locks))
         return -ENOSYS;
     int result = fn(call);
     return result == -ENOSYS ? -EOPNOTSUPP : result;
@@ -237,8 +248,8 @@ static void run_job(struct pool_job *pool_job)
 {
     struct job *job = (struct job *)pool_job;
     int result = run(&job->call);
-    unpin(&job->call);
-    reply(&job->call, result);
+    server_call_unpin(&job->call);
+    server_reply(&job->call, result);
     free_job(job);
 }
 
@@ -286,18 +297,22 @@ static void serve(struct call *call, const uint8_t *message)
             result = run(call);
         }
     }
-    unpin(call);
-    reply(call, result);
+    if (result == CALL_TAKEN)
+        return;
+    server_call_unpin(call);
+    server_reply(call, result);
 }
 
 static void serve_interrupt(struct server *server, const struct wire_request *request)
 {
+    if (server_locks_interrupt(server, request->args.interrupt.unique))
+        return;
     struct pool_job *found = pool_cancel(server->pool, request->args.interrupt.unique);
     if (!found)
         return; /* answered, being worked on, or never seen: its own reply says what became of it */
     struct job *job = (struct job *)found;
-    unpin(&job->call);
-    reply(&job->call, -EINTR);
+    server_call_unpin(&job->call);
+    server_reply(&job->call, -EINTR);
     free_job(job);
 }
 
@@ -327,7 +342,7 @@ static void dispatch(struct call *call, const uint8_t *message)
         break;
     case FUSE_DESTROY:
         end_session(call->server);
-        reply(call, 0);
+        server_reply(call, 0);
         break;
     default:
         serve(call, message);
@@ -343,7 +358,7 @@ int server_receive(struct server *server, uint8_t *message, size_t len)
     if ((call.request.header.opcode == FUSE_INIT) == server->ready)
         return -EPROTO;
     if (rc < 0)
-        reply(&call, rc);
+        server_reply(&call, rc);
     else
         dispatch(&call, message);
     return 0;

@@ -21,6 +21,7 @@ struct server_config {
     uint32_t max_write;   /* and max_read; at most 128 KiB */
     uint32_t max_nodes;   /* live node ids; ENFILE beyond */
     uint32_t max_handles; /* open files and directories; ENFILE beyond */
+    bool locks;           /* serve locks (else the peer's kernel keeps its own); takes SIGUSR1 for itself */
     unsigned workers;     /* threads for requests that can block (fsync, locks, ...); the rest runs in the caller */
     double attr_timeout, entry_timeout; /* seconds, put into replies */
     double keep_timeout; /* the same for what the provider says will be announced (VFS_KEEP_ATTR, VFS_KEEP_NAME) */

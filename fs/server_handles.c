@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fs/server_internal.h"
 
@@ -9,7 +10,7 @@ int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t n
     struct handle *handle = calloc(1, sizeof *handle);
     int rc = handle ? 0 : -ENOMEM;
     if (handle) {
-        *handle = (struct handle){.file = file, .node_id = node_id, .directory = directory};
+        *handle = (struct handle){.file = file, .node_id = node_id, .directory = directory, .lock_fd = -1};
         pthread_mutex_lock(&server->lock);
         rc = slots_add(&server->handles, handle, &handle->id);
         pthread_mutex_unlock(&server->lock);
@@ -38,6 +39,8 @@ struct handle *server_handle_pin(struct server *server, uint64_t id, uint64_t no
 static void drop(struct server *server, struct handle *handle)
 {
     server->vfs->ops->release(server->vfs, handle->file);
+    if (handle->lock_fd >= 0)
+        close(handle->lock_fd);
     free(handle);
 }
 

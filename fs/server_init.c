@@ -19,6 +19,8 @@ static const uint32_t WANTED = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_
                                FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |
                                FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_HANDLE_KILLPRIV_V2;
 
+static const uint32_t LOCKS = FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
+
 /* A peer that speaks a later major version gets ours and asks again. */
 static int answer_later_major(struct fuse_init_out *out)
 {
@@ -43,7 +45,7 @@ int server_init(struct call *call)
         .major = FUSE_KERNEL_VERSION,
         .minor = in->minor < FUSE_KERNEL_MINOR_VERSION ? in->minor : FUSE_KERNEL_MINOR_VERSION,
         .max_readahead = in->max_readahead < max_write ? in->max_readahead : max_write,
-        .flags = in->flags & WANTED,
+        .flags = in->flags & (WANTED | (server->config.locks ? LOCKS : 0)),
         .max_background = MAX_BACKGROUND,
         .congestion_threshold = CONGESTION,
         .max_write = max_write,

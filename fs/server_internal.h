@@ -34,6 +34,7 @@ struct handle {
     uint32_t pins;
     bool directory;
     bool released;
+    int lock_fd; /* for flock; -1: none yet */
 };
 
 struct server {
@@ -51,6 +52,8 @@ struct server {
     struct node root; /* id 1, never in `nodes` */
     struct slots handles;
 
+    struct server_locks *locks; /* NULL: not served */
+
     struct fuse_out_header *scratch; /* the reply to the request being served inline, its body behind it */
 };
 
@@ -65,7 +68,10 @@ struct call {
     bool may_wait;           /* false: answer CALL_WAITS instead of waiting for a disk */
 };
 
-enum { CALL_WAITS = INT_MIN };
+enum {
+    CALL_WAITS = INT_MIN,
+    CALL_TAKEN = INT_MIN + 1, /* it has been copied, pins included, and will be answered with server_reply */
+};
 
 /* Serves one opcode: puts the reply's body at call->body and returns its length, or returns -errno, or CALL_WAITS (only
  * while !may_wait). */
@@ -100,6 +106,19 @@ size_t server_body_size(const struct server *server);
 int server_put_entry(struct server *server, const struct vfs_entry *entry, struct fuse_entry_out *out);
 /* What a FUSE reply says about how long something stays valid. */
 void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec);
+
+/* fs/server.c. `result` is what a call_fn returns. */
+void server_reply(struct call *call, int result);
+void server_call_unpin(struct call *call);
+
+/* fs/server_locks.c */
+call_fn server_getlk, server_setlk, server_setlkw;
+int server_locks_init(struct server *server);
+void server_locks_flush(struct server *server, uint64_t node_id, uint64_t owner);
+/* Whether the request of that number waited for a lock; it then has been answered. */
+bool server_locks_interrupt(struct server *server, uint64_t unique);
+void server_locks_end(struct server *server); /* of the session: nobody waits, nothing is locked */
+void server_locks_fini(struct server *server);
 
 /* fs/server_init.c */
 call_fn server_init;

@@ -74,10 +74,10 @@ int server_release(struct call *call)
     return 0;
 }
 
-/* close(2) has nothing to report: errors have been given to the writes already. */
+/* Ends the locks of who closes. Otherwise close(2) has nothing to report: errors have been given to the writes already. */
 int server_flush(struct call *call)
 {
-    (void)call;
+    server_locks_flush(call->server, call->node->id, call->request.args.flush.lock_owner);
     return 0;
 }
 

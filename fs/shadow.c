@@ -295,6 +295,12 @@ static ssize_t shadow_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset
     return home(in) == home(out) ? AT_HOME(copy, in, offset_in, out, offset_out, length) : -EXDEV;
 }
 
+static int shadow_lock_open(struct vfs *vfs, struct vfs_node *node)
+{
+    (void)vfs;
+    return home(node)->ops->lock_open(home(node), node);
+}
+
 static int shadow_setxattr(struct vfs *vfs, struct vfs_node *node, const char *name, const void *value, size_t size,
                            int flags)
 {
@@ -347,6 +353,7 @@ static void set_operations(struct vfs_ops *ops)
     ops->fallocate = shadow_fallocate;
     ops->lseek = shadow_lseek;
     ops->copy = shadow_copy;
+    ops->lock_open = shadow_lock_open;
     ops->setxattr = shadow_setxattr;
     ops->getxattr = shadow_getxattr;
     ops->listxattr = shadow_listxattr;

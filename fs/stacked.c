@@ -137,6 +137,11 @@ static ssize_t pass_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_i
     return BELOW(copy, in, offset_in, out, offset_out, length);
 }
 
+static int pass_lock_open(struct vfs *vfs, struct vfs_node *node)
+{
+    return BELOW(lock_open, node);
+}
+
 static int pass_setxattr(struct vfs *vfs, struct vfs_node *node, const char *name, const void *value, size_t size,
                          int flags)
 {
@@ -184,6 +189,7 @@ static const struct vfs_ops PASS = {
     .fallocate = pass_fallocate,
     .lseek = pass_lseek,
     .copy = pass_copy,
+    .lock_open = pass_lock_open,
     .setxattr = pass_setxattr,
     .getxattr = pass_getxattr,
     .listxattr = pass_listxattr,

@@ -116,6 +116,10 @@ struct vfs_ops {
     ssize_t (*copy)(struct vfs *vfs, struct vfs_file *in, uint64_t offset_in, struct vfs_file *out,
                     uint64_t offset_out, size_t length);
 
+    /* A new descriptor of a regular file, to be closed by the caller, on which this machine's locks can be taken: open for
+     * writing where that may be. Needed only where the server is to serve locks. */
+    int (*lock_open)(struct vfs *vfs, struct vfs_node *node);
+
     /* flags: XATTR_CREATE, XATTR_REPLACE or 0. get and list return the value's size; with size 0 they only do that,
      * otherwise -ERANGE when it does not fit. */
     int (*setxattr)(struct vfs *vfs, struct vfs_node *node, const char *name, const void *value, size_t size, int flags);

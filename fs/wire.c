@@ -205,7 +205,7 @@ static const struct wire_op OPS[] = {
     ROW(FSYNCDIR) ARGS(fuse_fsync_in), ON_DIRECTORY_HANDLE, .may_block = true, REPLY_EMPTY END,
     ROW(GETLK) ARGS(fuse_lk_in), ON_FILE_HANDLE, REPLY(fuse_lk_out) END,
     ROW(SETLK) ARGS(fuse_lk_in), ON_FILE_HANDLE, REPLY_EMPTY END,
-    ROW(SETLKW) ARGS(fuse_lk_in), ON_FILE_HANDLE, .may_block = true, REPLY_EMPTY END,
+    ROW(SETLKW) ARGS(fuse_lk_in), ON_FILE_HANDLE, REPLY_EMPTY END,
     ROW(ACCESS) ARGS(fuse_access_in), .node = WIRE_NODE_ANY, REPLY_EMPTY END,
     ROW(CREATE) ARGS(fuse_create_in), ONE_NAME, ON_DIRECTORY, REPLY_CREATED, .check = check_create END,
     ROW(INTERRUPT) ARGS(fuse_interrupt_in) END,

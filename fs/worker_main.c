@@ -182,7 +182,7 @@ static uint32_t max_nodes(void)
 static int make_server(struct worker *w, const char *nonce)
 {
     const struct server_config config = {
-        .max_write = WIRE_IO_LIMIT, .max_nodes = max_nodes(), .max_handles = MAX_HANDLES, .workers = WORKERS,
+        .max_write = WIRE_IO_LIMIT, .max_nodes = max_nodes(), .max_handles = MAX_HANDLES, .locks = true, .workers = WORKERS,
         .keep_timeout = KEEP_SECONDS};
     w->server = server_new(&config, w->table, send_message, w);
     if (!w->server)

@@ -39,7 +39,7 @@ static const uint16_t allowed[] = {
     SYS_umask, SYS_setfsuid, SYS_setfsgid, SYS_capget, SYS_capset, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid,
     SYS_getgroups, SYS_getpid, SYS_gettid,
     /* events, and the socket to the supervisor (what it has open already) */
-    SYS_ppoll, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_eventfd2, SYS_pipe2, SYS_fanotify_mark,
+    SYS_ppoll, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_eventfd2, SYS_memfd_create, SYS_pipe2, SYS_fanotify_mark,
     SYS_recvmsg, SYS_sendmsg, SYS_sendto, SYS_recvfrom, SYS_shutdown,
 #ifdef SYS_poll
     SYS_poll, SYS_epoll_wait,

@@ -61,6 +61,24 @@ static int watch_fuse(struct vfspump *p, bool on)
     return epoll_ctl(p->epoll, EPOLL_CTL_MOD, p->fuse, &event) < 0 ? -errno : 0;
 }
 
+/* What no mount has: ACLs, capabilities, security labels. They are asked for with each listing, and answered here. */
+static bool answer_here(const struct vfspump *p, const uint8_t *message, size_t len)
+{
+    static const char *const prefixes[] = {"security.", "system."};
+    const size_t name_at = sizeof(struct fuse_in_header) + sizeof(struct fuse_getxattr_in);
+    struct fuse_in_header header;
+    memcpy(&header, message, sizeof header);
+    if (header.opcode != FUSE_GETXATTR || len <= name_at)
+        return false;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (strncmp((const char *)message + name_at, prefixes[i], strlen(prefixes[i])) != 0)
+            continue;
+        const struct fuse_out_header out = {.len = sizeof out, .error = -EOPNOTSUPP, .unique = header.unique};
+        return write(p->fuse, &out, sizeof out) == (ssize_t)sizeof out || errno == ENOENT;
+    }
+    return false;
+}
+
 /* Takes requests from the kernel for as long as the port takes them. -ENODEV: unmounted, or aborted. */
 static int pump_requests(struct vfspump *p)
 {
@@ -73,6 +91,8 @@ static int pump_requests(struct vfspump *p)
             return watch_fuse(p, true);
         if (n < 0)
             return -errno;
+        if (answer_here(p, p->tx, (size_t)n))
+            continue;
         p->tx_end = (size_t)n;
         rc = flush_tx(p);
     }

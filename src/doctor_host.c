@@ -18,7 +18,7 @@
 #include "src/doctor.h"
 #include "vmm/accel.h"
 
-enum { WANTED_FILES = 4096, NEEDED_FILES = 256, NEEDED_MEMORY_MIB = 768 };
+enum { WANTED_FILES = 4096, NEEDED_FILES = 256, NEEDED_MEMORY_MIB = 768, OLDEST_LANDLOCK = 2 };
 
 static void check_kvm(struct doctor_item *item)
 {
@@ -61,11 +61,16 @@ static void check_fuse(struct doctor_item *item)
 static void check_landlock(struct doctor_item *item)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi > 0)
-        doctor_ok(item, "Landlock version %ld confines the helper processes", abi);
+    if (abi >= OLDEST_LANDLOCK)
+        doctor_ok(item, "Landlock version %ld keeps gondolin-vfs to the directories that are bound", abi);
+    else if (abi > 0)
+        doctor_warn(item, "boot a kernel of 5.19 or newer",
+                    "Landlock version %ld cannot allow renames between directories: gondolin-vfs is confined by a system "
+                    "call filter only", abi);
     else
         doctor_warn(item, "boot a kernel of 5.13 or newer with landlock in its lsm= list",
-                    "Landlock is not available (%s): helper processes are less confined", strerror(errno));
+                    "Landlock is not available (%s): gondolin-vfs, which serves bound directories, is "
+                    "confined by a system call filter only", strerror(errno));
 }
 
 static void check_seccomp(struct doctor_item *item)

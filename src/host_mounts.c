@@ -157,6 +157,13 @@ void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms)
     host_mounts_tell_agent(m);
 }
 
+void host_mounts_end_session(struct host_mounts *m)
+{
+    end_worker(m);
+    m->nonce[0] = '\0';
+    host_mounts_tell_agent(m);
+}
+
 bool host_mounts_give(struct host_mounts *m, const struct host_mount *mount)
 {
     const struct mount_spec *spec = &mount->spec;

@@ -213,6 +213,8 @@ void host_mounts_unbound(struct host_mounts *m, struct host_mount *mount, int co
         vfs_worker_send(m->worker, &message, -1);
     tell_event(m, "unbound", mount);
     host_mounts_remove(m, mount);
+    if (m->count == 0)
+        host_mounts_end_session(m);
 }
 
 void host_mounts_fail_requests(struct host_mounts *m)

@@ -51,6 +51,8 @@ void host_mounts_say(struct host_mounts *m, const char *fmt, ...) __attribute__(
 void host_mounts_tell_agent(struct host_mounts *m);
 /* Ends the session there is and begins another, whose worker is started after a pause. */
 void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms);
+/* Ends the session there is; nothing is mounted any more. */
+void host_mounts_end_session(struct host_mounts *m);
 /* Tells the worker of one mount. */
 bool host_mounts_give(struct host_mounts *m, const struct host_mount *mount);
 

@@ -31,7 +31,7 @@ verb "bind $scratch/one:/srv/one" || fail "bind: $(cat "$sb/error")"
 [ "$(in_guest 'cat /srv/one/file')" = one ] || fail "the bound directory is not there"
 
 mkfifo "$scratch/go"
-in_guest 'exec 5</srv/one/file; echo ready; read go; cat <&5 || echo failed
+in_guest 'exec 5<>/srv/one/file; echo ready; read go; (echo more >&5) || echo failed
     until cat /srv/one/file; do [ ! -e /srv/one/file ] && [ -d /srv/one ] && ls /srv/one && echo bare; done' \
     <"$scratch/go" >"$scratch/out" 2>/dev/null &
 reader=$!
@@ -66,3 +66,8 @@ verb 'unbind /srv/two' || fail "unbind: $(cat "$sb/error")"
 [ -z "$(in_guest 'ls /srv/two')" ] || fail "it is still mounted"
 [ "$(in_guest 'cat /srv/one/file')" = one ] || fail "the other mount has gone, too"
 [ "$(ls "$sb/mounts")" = srv:one ] || fail "mounts/ has $(ls "$sb/mounts")"
+
+verb 'unbind /srv/one' || fail "unbind: $(cat "$sb/error")"
+[ -z "$(status_of mounts_pid)" ] || fail "a worker without mounts"
+verb "bind $scratch/one:/srv/one" || fail "bind: $(cat "$sb/error")"
+[ "$(in_guest 'cat /srv/one/file')" = one ] || fail "it cannot be bound again"

@@ -3,9 +3,10 @@ MOUNTS_TESTS = \
 	tests/integration/hostile-mounts.sh \
 	tests/integration/mounts-basic.sh \
 	tests/integration/mounts-coherence.sh \
+	tests/integration/mounts-locks.sh \
 	tests/integration/mounts-owner.sh \
 	tests/integration/mounts-restart.sh \
 	tests/integration/mounts-shadow.sh
 TESTS += $(MOUNTS_TESTS)
-EXTRA_DIST += $(MOUNTS_TESTS) tests/tools/hostile-guest.py
+EXTRA_DIST += $(MOUNTS_TESTS) tests/tools/lock-checks.py tests/tools/hostile-guest.py
 $(MOUNTS_TESTS:.sh=.log): tests/store.stamp

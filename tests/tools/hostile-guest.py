@@ -34,7 +34,7 @@ def check(what, got, want=True):
 
 def message(kind, ident=0, flags=0, text=b""):
     """A struct worker_message."""
-    return struct.pack("<7IiQ2I3584s", kind, ident, 0, flags, 1, 0, 0, 0, 0, 0, 0, text)
+    return struct.pack("<7IiQ2I3584s", kind, ident, 0, flags, 0, 0, 0, 0, 0, 0, 0, text)
 
 
 class Worker:

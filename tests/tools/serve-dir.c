@@ -172,6 +172,7 @@ int main(int argc, char **argv)
         .max_nodes = raise_limit(),
         .max_handles = MAX_HANDLES,
         .workers = 4,
+        .locks = true,
         .attr_timeout = 1,
         .entry_timeout = 1,
     };

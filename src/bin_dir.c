@@ -133,7 +133,7 @@ static int by_name(const void *a, const void *b)
 /* Makes the directory what the guest has said; files that stay are the same as before. */
 static void apply(struct bin_dir *bin)
 {
-    struct program *merged[PROGRAMS_KEPT];
+    struct program *merged[PROGRAMS_KEPT] = {NULL};
     size_t old = 0, count = 0;
     if (bin->answer.count)
         qsort(bin->answer.list, bin->answer.count, sizeof *bin->answer.list, by_name);

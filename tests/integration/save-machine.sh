@@ -22,6 +22,6 @@ timeout -s KILL 240 "$GONDOLIN_BUILD/tests/tools/save-machine" "$image/vmlinux" 
     "$scratch/disk.qcow2" "$scratch/machines" "$small" >"$scratch/machines.log" 2>&1 || fail 'saving or loading failed'
 cat "$scratch/machines.log"
 for disk in "$scratch"/machines/*.qcow2; do
-    qemu-img check -q "$disk" || fail "$disk is damaged"
+    qemu-img check -q "$disk" || [ $? = 3 ] || fail "$disk is damaged" # 3: clusters that a killed machine did not use
 done
 if [ "$small" != - ]; then umount "$small"; fi

@@ -25,6 +25,8 @@ static void render_readme(void *object, FILE *out)
           "                         cat jobs/web/wait          (blocks until it ends)\n"
           "                         echo kill > jobs/web/ctl; rmdir jobs/web\n"
           "  jobs/clone         open it read-write: a job that lives as long as the descriptor\n"
+          "  mounts/            directories of the host that the machine sees; add one with\n"
+          "                         echo 'bind /home/me/project:/srv/project' > ctl\n"
           "  ctl                commands for the whole machine; `cat ctl` lists them\n"
           "  status             state and facts, one `key value` per line\n"
           "  error              why the last thing failed, in one sentence\n"

@@ -271,6 +271,12 @@ static int job_frame(void *data, const struct ctl_header *header, const uint8_t 
     return jobs_frame(w->jobs, header, payload, len);
 }
 
+static int mounts(void *data, struct json_object *answer)
+{
+    (void)data;
+    return answer ? 0 : -EPROTO;
+}
+
 static void log_line(void *data, const char *line)
 {
     (void)data;
@@ -331,6 +337,7 @@ static void open_link(struct world *w, bool greet)
                                               .ready = ready,
                                               .notices = notices,
                                               .job_frame = job_frame,
+                                              .mounts = mounts,
                                               .log_line = log_line,
                                               .goodbye = goodbye,
                                               .closed = link_closed};

@@ -321,6 +321,12 @@ static int job_frame(void *data, const struct ctl_header *header, const uint8_t 
     return jobs_frame(b->jobs, header, payload, len);
 }
 
+static int mounts(void *data, struct json_object *answer)
+{
+    (void)data;
+    return answer ? 0 : -EPROTO;
+}
+
 static void log_line(void *data, const char *line)
 {
     struct controlbench *b = data;
@@ -356,6 +362,7 @@ struct controlbench *cb_new_jobs_silent(void)
                                               .ready = ready,
                                               .notices = notices,
                                               .job_frame = job_frame,
+                                              .mounts = mounts,
                                               .log_line = log_line,
                                               .goodbye = goodbye,
                                               .closed = link_closed};

@@ -28,6 +28,8 @@ static void render_readme(void *object, FILE *out)
           "  jobs/clone         open it read-write: a job that lives as long as the descriptor\n"
           "  checkpoints/       mkdir checkpoints/NAME keeps the machine as it is, programs and all;\n"
           "                     echo 'restore NAME' > ctl goes back to it; rmdir forgets it\n"
+          "  mounts/            directories of the host that the machine sees; add one with\n"
+          "                         echo 'bind /home/me/project:/srv/project' > ctl\n"
           "  ctl                commands for the whole machine; `cat ctl` lists them\n"
           "  status             state and facts, one `key value` per line\n"
           "  error              why the last thing failed, in one sentence\n"

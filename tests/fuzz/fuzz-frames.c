@@ -288,6 +288,12 @@ static int programs(void *data, const uint8_t *payload, size_t len)
     return bin_dir_frame(w->bin, payload, len);
 }
 
+static int mounts(void *data, struct json_object *answer)
+{
+    (void)data;
+    return answer ? 0 : -EPROTO;
+}
+
 static void log_line(void *data, const char *line)
 {
     (void)data;
@@ -351,6 +357,7 @@ static void open_link(struct world *w, bool greet)
                                               .quiet = notices,
                                               .frozen = frozen,
                                               .job_frame = job_frame,
+                                              .mounts = mounts,
                                               .log_line = log_line,
                                               .programs = programs,
                                               .goodbye = goodbye,

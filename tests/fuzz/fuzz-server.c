@@ -3,7 +3,7 @@
  * node, handle, twist, length (a byte each) and that many bytes of body. Node and handle choose from what the server has
  * handed out so far, so that inputs get past the tables; a twist damages the frame. The tree lies beside a canary that
  * it has links to, in a directory that must come out unchanged; nothing may leak.
- * SOURCES: fs/hash.c fs/hostdir*.c fs/pool.c fs/server*.c fs/slots.c fs/wire.c fs/wire_reply.c */
+ * SOURCES: fs/hash.c fs/hostdir*.c fs/hostwatch.c fs/fanevents.c fs/pool.c fs/server*.c fs/slots.c fs/wire.c fs/wire_reply.c */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -257,7 +257,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .all_xattrs = options & WITH_ALL_XATTRS,
     };
     struct server_config config = {
-        .max_write = MAX_WRITE, .max_nodes = 64, .max_handles = 32, .workers = options & WITH_WORKERS ? 2 : 0};
+        .max_write = MAX_WRITE, .max_nodes = 64, .max_handles = 32, .locks = true,
+        .workers = options & WITH_WORKERS ? 2 : 0};
     pthread_mutex_init(&session.lock, NULL);
     struct vfs *vfs = hostdir_new(&dir);
     struct server *server = vfs ? server_new(&config, vfs, take_reply, &session) : NULL;

@@ -9,4 +9,4 @@ timeout 120 python3 "$GONDOLIN_SOURCE/tests/tools/hostile-guest.py" "$GONDOLIN_B
 
 code=0
 "$GONDOLIN_BUILD/gondolin-vfs" 2>"$scratch/said" 3<&- 4<&- || code=$?
-[ "$code" = 125 ] && grep -q 'started by gondolin' "$scratch/said" || fail "started by hand: $code, $(cat "$scratch/said")"
+{ [ "$code" = 125 ] && grep -q 'started by gondolin' "$scratch/said"; } || fail "started by hand: $code, $(cat "$scratch/said")"

@@ -40,7 +40,7 @@ sandbox sb --bind "$data:/srv/data" --bind "$scratch/ro:/srv/ro:ro" --bind "$scr
     'from the host\nfixed\ninner file\nsingle')" ] || fail "the guest reads something else"
 in_guest 'echo guest >/srv/data/made && mkdir /srv/data/dir && echo again >>/etc/one && rm /srv/data/sub/inner/file' ||
     fail "the guest cannot write"
-[ "$(cat "$data/made")" = guest ] && [ -d "$data/dir" ] || fail "what the guest wrote is not on the host"
+{ [ "$(cat "$data/made")" = guest ] && [ -d "$data/dir" ]; } || fail "what the guest wrote is not on the host"
 [ "$(cat "$scratch/one")" = "$(printf 'single\nagain')" ] || fail "the single file was not appended to"
 [ ! -e "$scratch/inner/file" ] || fail "the guest's rm did nothing"
 in_guest 'echo x >/srv/ro/file' 2>"$scratch/said" && fail "a read-only mount was written to"
@@ -59,4 +59,4 @@ done
 [ "$(cat "$sb/mounts/srv:ro/options")" = ro ] || fail "options"
 [ "$(cat "$sb/mounts/srv:data:sub:inner/state")" = mounted ] || fail "state"
 grep -q '^bytes_written [1-9]' "$sb/mounts/srv:data/counters" || fail "counters"
-[ "$(status_of mounts)" = 4 ] && [ "$(status_of mounts_seccomp)" = yes ] || fail "status"
+{ [ "$(status_of mounts)" = 4 ] && [ "$(status_of mounts_seccomp)" = yes ]; } || fail "status"

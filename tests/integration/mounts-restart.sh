@@ -9,6 +9,7 @@ in_guest() {
 }
 
 verb() {
+    # shellcheck disable=SC2016 # the inner shell expands
     timeout 20 sh -c 'echo "$1" >"$2/ctl"' - "$1" "$sb" 2>/dev/null
 }
 
@@ -26,7 +27,7 @@ echo one >"$scratch/one/file"
 echo two >"$scratch/two/file"
 
 sandbox
-[ "$(status_of mounts)" = 0 ] && [ -z "$(status_of mounts_pid)" ] || fail "a worker without mounts"
+{ [ "$(status_of mounts)" = 0 ] && [ -z "$(status_of mounts_pid)" ]; } || fail "a worker without mounts"
 verb "bind $scratch/one:/srv/one" || fail "bind: $(cat "$sb/error")"
 [ "$(in_guest 'cat /srv/one/file')" = one ] || fail "the bound directory is not there"
 

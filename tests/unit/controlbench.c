@@ -333,6 +333,12 @@ static int programs(void *data, const uint8_t *payload, size_t len)
     return bin_dir_frame(b->bin, payload, len);
 }
 
+static int mounts(void *data, struct json_object *answer)
+{
+    (void)data;
+    return answer ? 0 : -EPROTO;
+}
+
 static void log_line(void *data, const char *line)
 {
     struct controlbench *b = data;
@@ -371,6 +377,7 @@ struct controlbench *cb_new_jobs_silent(void)
                                               .quiet = notices,
                                               .frozen = frozen,
                                               .job_frame = job_frame,
+                                              .mounts = mounts,
                                               .log_line = log_line,
                                               .programs = programs,
                                               .goodbye = goodbye,

@@ -174,15 +174,21 @@ static int start_vmm(struct machine *m, const struct ends *e, const char *disk, 
     return rc;
 }
 
+/* malloc'd; NULL without a checkpoint too. */
+static char *file_of(const struct checkpoint *checkpoint, const char *name)
+{
+    return checkpoint ? files_format("%s/%s", checkpoint->directory, name) : NULL;
+}
+
 static int start_on(struct machine *m, const struct checkpoint *base, bool load_memory, struct err *err)
 {
     struct ends e;
-    cleanup_free char *disk = base ? files_format("%s/" CHECKPOINT_DISK, base->directory) : NULL;
-    cleanup_free char *ram = load_memory ? files_format("%s/" CHECKPOINT_RAM, base->directory) : NULL;
-    cleanup_free char *state = load_memory ? files_format("%s/" CHECKPOINT_STATE, base->directory) : NULL;
+    const struct checkpoint *memory = load_memory ? base : NULL;
+    cleanup_free char *disk = file_of(base, CHECKPOINT_DISK);
+    cleanup_free char *ram = file_of(memory, CHECKPOINT_RAM), *state = file_of(memory, CHECKPOINT_STATE);
     const struct vmm_load load = {.ram = ram, .state = state};
     m->disks.active = machine_new_overlay(m->s);
-    if (!m->disks.active || (base && !disk) || (load_memory && (!ram || !state)))
+    if (!m->disks.active || (base && !disk) || (memory && (!ram || !state)))
         return err_errno(err, ENOMEM, "mount");
     int rc = make_ends(m, &e);
     if (rc < 0)

@@ -143,8 +143,10 @@ int machine_check(struct supervisor *s, struct err *err)
 char *machine_shape(struct supervisor *s, struct err *err)
 {
     struct vmm_config config = machine_config(s, s->work_dir, NULL);
-    if (s->backend->shape)
+    if (s->backend->shape) {
+        // cppcheck-suppress returnDanglingLifetime // what comes back is malloc'd
         return s->backend->shape(&config, err);
+    }
     err_set(err, EOPNOTSUPP, "the %s backend cannot save machines", s->backend->name);
     return NULL;
 }

@@ -100,12 +100,16 @@ static void not_ready(void *data)
         fail(r, ETIMEDOUT, "the guest of the checkpoint does not answer");
 }
 
+/* Before there is a next machine a thread has the checkpoint; what it is told then, it sees from the sandbox's state. */
 void checkpoint_restore_failed(struct supervisor *s, const char *why)
 {
-    if (s->restoring && !s->restoring->replaced)
-        fail(s->restoring, EIO, why);
-    else if (s->restoring)
-        finish(s->restoring);
+    struct restoring *r = s->restoring;
+    if (r && r->replaced) {
+        err_set(&r->err, EIO, "%s", why);
+        finish(r);
+    } else if (r && s->next) {
+        fail(r, EIO, why);
+    }
 }
 
 static void replace_machine(struct supervisor *s)

@@ -77,7 +77,7 @@ static void fail(struct restoring *r, int code, const char *why)
     machine_free(r->s->next);
     r->s->next = NULL;
     if (!r->err.code)
-        err_set(&r->err, code, "%s; the sandbox goes on as it was", why);
+        err_set(&r->err, code, "%s%s", why, r->s->state == STATE_RUNNING ? "; the sandbox goes on as it was" : "");
     finish(r);
 }
 

@@ -321,6 +321,9 @@ static int fill_manifest(struct taking *t, struct err *err)
         t->manifest.shape = machine_shape(s, err);
     if (!t->disk_only && !t->manifest.shape)
         return -err->code;
+    const char *memory = t->manifest.shape ? strstr(t->manifest.shape, "\nmemory ") : NULL;
+    if (memory) /* also where it is the default's, which may change */
+        t->manifest.memory = strtoull(memory + strlen("\nmemory "), NULL, 10);
     return t->manifest.created && t->manifest.sandbox ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 

@@ -90,6 +90,6 @@ int compat_check(const struct checkpoint *c, const char *shape, struct err *err)
         return err_set(err, ENOMEM, "out of memory");
     if (!any)
         return 0;
-    return err_set(err, EOPNOTSUPP, "checkpoint %s: its machine cannot go on here: %s; a boot from its disk can (disk only)",
-                   c->name ? c->name : "(template)", text);
+    return err_set(err, EOPNOTSUPP, "checkpoint %s: its machine cannot go on here: %s; its disk can be booted, with --disk or "
+                   "\"restore %s disk\"", c->name ? c->name : "(template)", text, c->name ? c->name : "NAME");
 }

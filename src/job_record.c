@@ -181,7 +181,7 @@ static void read_stream(struct reader *job, const char *name, struct outstream_r
     out->owed = read_number(&r, "owed", CTL_STREAM_WINDOW);
     out->ended = read_bool(&r, "ended");
     out->held = *output;
-    if (!r.wrong) {
+    if (!r.wrong && out->held_len) {
         *output += out->held_len;
         *output_len -= out->held_len;
     }

@@ -149,7 +149,9 @@ static int nothing_lies_on_it(const char *store, const char *build_id, struct er
 /* The image before its tags: when it is in use, they stay too. */
 static int remove_whole(const char *store, const char *build_id, const struct names *tags, struct err *err)
 {
-    int code = store_remove_entry(store, "images", build_id, nothing_lies_on_it, err);
+    int code = nothing_lies_on_it(store, build_id, err); /* the better reason, where it is in use besides */
+    if (code == 0)
+        code = store_remove_entry(store, "images", build_id, nothing_lies_on_it, err);
     if (code == -ENOENT) /* tags of an image that is gone already */
         code = 0;
     if (code == 0)

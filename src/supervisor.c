@@ -286,7 +286,7 @@ static void machine_ended(struct supervisor *s, const char *reason)
     timer_cancel(s->stop_timer);
     s->stop_timer = NULL;
     checkpoint_guest_frozen(s, ENOTCONN);
-    checkpoint_restore_failed(s, "the machine that it was to replace has ended");
+    checkpoint_restore_ended(s);
     finish(s);
 }
 

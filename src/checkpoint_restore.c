@@ -18,7 +18,7 @@ struct restoring {
     struct operation operation;
     struct supervisor *s;
     char *name;
-    bool boot, replaced;
+    bool boot, opening, replaced; /* `opening`: the thread works */
     struct control_request *request; /* NULL: nobody waits any more */
     size_t request_len;
     struct timer *limit;
@@ -72,20 +72,29 @@ static void finish(struct restoring *r)
     restoring_free(r);
 }
 
-static void fail(struct restoring *r, int code, const char *why)
+static void give_up(struct restoring *r, int code, const char *why)
 {
     machine_free(r->s->next);
     r->s->next = NULL;
-    if (!r->err.code)
-        err_set(&r->err, code, "%s%s", why, r->s->state == STATE_RUNNING ? "; the sandbox goes on as it was" : "");
+    err_set(&r->err, code, "%s", why);
     finish(r);
 }
 
+static void fail(struct restoring *r, int code, const char *why)
+{
+    struct err err = {0};
+    err_set(&err, code, "%s; the sandbox goes on as it was", why);
+    give_up(r, code, err.text);
+}
+
+/* While the thread works it owns what it works on, and until its turn comes nothing has begun: both look at this. */
 static void interrupted(struct control_request *request, void *data)
 {
     struct restoring *r = data;
     r->request = NULL;
     control_reply_error(request, EINTR, "interrupted");
+    if (r->s->restoring == r && !r->opening && !r->replaced)
+        fail(r, ECANCELED, "given up");
 }
 
 /* ---- the new machine ---- */
@@ -100,16 +109,19 @@ static void not_ready(void *data)
         fail(r, ETIMEDOUT, "the guest of the checkpoint does not answer");
 }
 
-/* Before there is a next machine a thread has the checkpoint; what it is told then, it sees from the sandbox's state. */
 void checkpoint_restore_failed(struct supervisor *s, const char *why)
 {
+    fail(s->restoring, EIO, why);
+}
+
+/* A thread that is still at work finds out when it is done. */
+void checkpoint_restore_ended(struct supervisor *s)
+{
     struct restoring *r = s->restoring;
-    if (r && r->replaced) {
-        err_set(&r->err, EIO, "%s", why);
+    if (r && r->replaced)
         finish(r);
-    } else if (r && s->next) {
-        fail(r, EIO, why);
-    }
+    else if (r && !r->opening)
+        give_up(r, ENOTCONN, "the sandbox has ended");
 }
 
 static void replace_machine(struct supervisor *s)
@@ -136,6 +148,10 @@ void checkpoint_restore_ready(struct supervisor *s, const struct machine_abiliti
 {
     struct restoring *r = s->restoring;
     struct err err = {0};
+    if (s->state != STATE_RUNNING) { /* the machine that is there is shutting down, which is not to be cut short */
+        give_up(r, EBUSY, "the sandbox is ending");
+        return;
+    }
     if (jobs_restore(s->jobs, &r->records, s->next->link, "the sandbox was restored to a time before it", &err) < 0) {
         jobs_set_link(s->jobs, s->machine->link, NULL);
         fail(r, err.code, err.text);
@@ -177,17 +193,26 @@ static void open_it(void *data)
         checkpoint_read_jobs(&r->checkpoint, r->boot, &r->records, &r->err);
 }
 
+static void check_wanted(struct restoring *r)
+{
+    if (r->s->state != STATE_RUNNING)
+        err_set(&r->err, EBUSY, "the sandbox is %s", supervisor_state_name(r->s->state));
+    else if (!r->request)
+        err_set(&r->err, ECANCELED, "given up");
+}
+
 static void opened(void *data)
 {
     struct restoring *r = data;
     struct supervisor *s = r->s;
+    r->opening = false;
     if (!r->err.code && strcmp(r->checkpoint.manifest.build_id, s->start->image->build_id) != 0)
         err_set(&r->err, EOPNOTSUPP, "it is of another image (%.12s) than this sandbox; gondolin mount --from %s starts one "
                 "from it", r->checkpoint.manifest.build_id, r->name);
     if (!r->err.code)
         checkpoint_fits(&r->checkpoint, r->boot, r->shape, &r->err);
-    if (!r->err.code && s->state != STATE_RUNNING)
-        err_set(&r->err, EBUSY, "the sandbox is %s", supervisor_state_name(s->state));
+    if (!r->err.code)
+        check_wanted(r);
     if (r->err.code)
         finish(r);
     else
@@ -201,14 +226,16 @@ static void begin(struct operation *operation)
     struct supervisor *s = r->s;
     s->restoring = r;
     r->started_ms = loop_now_ms();
-    if (s->state != STATE_RUNNING)
-        err_set(&r->err, EBUSY, "the sandbox is %s", supervisor_state_name(s->state));
-    else if (!s->machine->disks.active)
+    check_wanted(r);
+    if (!r->err.code && !s->machine->disks.active)
         err_set(&r->err, EOPNOTSUPP, "its root disk is not a throw-away overlay file; mount with --root-mode cow");
-    else
+    if (!r->err.code)
         r->shape = machine_shape(s, &r->err);
-    if (!r->err.code && !worker_start(s->loop, &ops, r))
+    r->opening = !r->err.code;
+    if (r->opening && !worker_start(s->loop, &ops, r)) {
+        r->opening = false;
         err_errno(&r->err, errno, "thread");
+    }
     if (r->err.code)
         finish(r);
 }

@@ -285,9 +285,9 @@ static void machine_ended(struct supervisor *s, const char *reason)
     }
     timer_cancel(s->stop_timer);
     s->stop_timer = NULL;
-    finish(s);
     checkpoint_guest_frozen(s, ENOTCONN);
-    checkpoint_restore_failed(s, "the machine that it was to replace has ended");
+    checkpoint_restore_ended(s);
+    finish(s);
 }
 
 void supervisor_machine_ended(struct machine *m, const char *reason)

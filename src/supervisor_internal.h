@@ -147,7 +147,8 @@ void checkpoint_guest_frozen(struct supervisor *s, int code);
 void checkpoint_restore(struct supervisor *s, const char *name, bool boot, struct control_request *request, size_t len);
 void checkpoint_restore_ready(struct supervisor *s, const struct machine_abilities *abilities);
 void checkpoint_restore_settled(struct supervisor *s);
-void checkpoint_restore_failed(struct supervisor *s, const char *why);
+void checkpoint_restore_failed(struct supervisor *s, const char *why); /* the new machine */
+void checkpoint_restore_ended(struct supervisor *s);                   /* the one that is there */
 
 /* checkpoints_dir.c: the directory checkpoints/. 0 or -errno. */
 int checkpoints_dir_add(struct supervisor *s);

@@ -33,7 +33,8 @@ while [ $i -lt "$forks" ]; do
     [ "$(sed -n 's/^state //p' "$fork/jobs/random/status")" = running ] || fail "fork $i: the job does not run"
     echo "$i" >"$fork/root/srv/mine"
     # Of what the job has seen since, nothing is another's, and no time lies before the fork.
-    gondolin exec "$fork" -- sleep 0.3
+    enough=$(($(cat "$scratch/lines") + 9))
+    timeout 20 gondolin exec "$fork" -- sh -c "until [ \$(wc -l </tmp/seen) -gt $enough ]; do sleep 0.1; done"
     cp "$fork/root/tmp/seen" "$scratch/seen$i" 2>/dev/null || gondolin exec "$fork" -- cat /tmp/seen >"$scratch/seen$i"
     tail -n "+$(($(cat "$scratch/lines") + 3))" "$scratch/seen$i" >"$scratch/new$i"
     grep -q - "$scratch/new$i" || fail "fork $i: the job sees nothing new"

@@ -7,6 +7,7 @@ CHECKPOINT_TESTS = \
 	tests/integration/checkpoint-full.sh \
 	tests/integration/checkpoint-killed.sh \
 	tests/integration/checkpoint-restore.sh \
+	tests/integration/checkpoint-restore-ends.sh \
 	tests/integration/warm-start.sh
 TESTS += $(CHECKPOINT_TESTS)
 EXTRA_DIST += $(CHECKPOINT_TESTS)

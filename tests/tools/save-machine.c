@@ -22,6 +22,7 @@ enum { TIMEOUT_MS = 60000 };
 
 struct machine {
     struct vmm *vm;
+    bool over; /* it has ended; what is being saved of it may still be synced */
     int port, console;
     char ended[512];
 };
@@ -53,8 +54,7 @@ static void exited(void *data, int status, const char *reason)
     struct machine *m = data;
     (void)status;
     snprintf(m->ended, sizeof m->ended, "%s", reason);
-    vmm_qemu.free_vm(m->vm);
-    m->vm = NULL;
+    m->over = true;
     loop_quit(loop, 0);
 }
 
@@ -279,7 +279,7 @@ static void busy_and_paused(const struct machine *m)
 static void kill_it(void *data)
 {
     const struct machine *m = data;
-    if (m->vm)
+    if (!m->over)
         kill(vmm_qemu.pid(m->vm), SIGKILL);
 }
 
@@ -298,7 +298,7 @@ static void killed_while_saving(const struct saved *from)
         if (s.code)
             must_not_exist(s.state);
         struct timer *limit = loop_timer(loop, TIMEOUT_MS, too_late, (void *)"the end");
-        while (m.vm)
+        while (!m.over)
             loop_run(loop);
         timer_cancel(limit);
         unlink(s.ram);

@@ -65,7 +65,7 @@ def sizes(bench, report):
         name = f"bench-{os.getpid()}"
         with Sandbox(bench, "--memory", f"{memory}M") as sandbox:
             if touched:
-                sandbox.run(f"mount -t tmpfs -o size=100% tmpfs /mnt && yes gondolin | head -c {touched}M >/mnt/touched")
+                sandbox.run(f"mkdir -p /mnt && mount -t tmpfs -o size=100% tmpfs /mnt && yes gondolin | head -c {touched}M >/mnt/touched")
             begin = time.monotonic()
             os.mkdir(f"{sandbox.mountpoint}/checkpoints/{name}")
             total = time.monotonic() - begin

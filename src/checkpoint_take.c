@@ -505,7 +505,8 @@ static int check_savable(const struct taking *t, struct err *err)
     if (t->cancelled)
         return err_set(err, ECANCELED, "given up");
     if (!m || !m->vm || !agent_link_ready(m->link) || s->state == STATE_STOPPING)
-        return err_set(err, m && m->vm ? EAGAIN : ENOTCONN, "the sandbox is %s", supervisor_state_name(s->state));
+        return err_set(err, s->state < STATE_STOPPING ? EAGAIN : ENOTCONN, "the sandbox is %s",
+                       supervisor_state_name(s->state));
     if (!(s->backend->capabilities & VMM_CAN_SAVE))
         return err_set(err, EOPNOTSUPP, "the %s backend cannot save machines", s->backend->name);
     if (!m->disks.active)

@@ -35,12 +35,17 @@ echo 'echo on' >"$sb/run" || fail "run: $(cat "$sb/error")"
 
 # The machine is killed before the checkpoint has been read.
 held_restore
+timeout 20 mkdir "$sb/checkpoints/two" 2>"$scratch/mkdir.log" &
+queued=$!
+sleep 0.3
 kill -KILL "$(status_of vm_pid)"
 sleep 0.5
 kill $holder
 ends_within 5 $holder
 ends_within 5 $restore
 [ "$code" != 0 ] || fail 'a restore of a dead sandbox worked'
+ends_within 5 $queued
+grep -q 'not connected' "$scratch/mkdir.log" || fail "a checkpoint of a dead sandbox: $(cat "$scratch/mkdir.log")"
 expect_nothing_left
 ended_because "$sb" 'killed by signal 9'
 

@@ -37,7 +37,9 @@ static int set_environment(const struct kernel *kernel, struct err *err)
 {
     if (setenv("SUPERMIN_KERNEL", kernel->image, 1) < 0 ||
         setenv("SUPERMIN_KERNEL_VERSION", kernel->release, 1) < 0 ||
-        setenv("SUPERMIN_MODULES", kernel->modules, 1) < 0)
+        setenv("SUPERMIN_MODULES", kernel->modules, 1) < 0 ||
+        /* As root of a namespace with one id, tar would try to give files to the ids of who packed them. */
+        setenv("TAR_OPTIONS", "--no-same-owner", 1) < 0)
         return err_errno(err, ENOMEM, "start appliance");
     if (!files_exists("/lib/modules"))
         return err_set(err, ENOENT, "start appliance: supermin needs the directory /lib/modules, even empty; make it with: "

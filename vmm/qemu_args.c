@@ -101,8 +101,9 @@ char *qemu_kernel_options(const struct qemu_plan *plan)
     if (!plan->kvm && plan->tsc_khz)
         snprintf(tsc, sizeof tsc, " tsc_early_khz=%u", plan->tsc_khz);
     char *text;
-    int n = asprintf(&text, "%s%s%s%s%s%s%s", plan->arch->kernel_options,
-                     plan->kvm ? "" : plan->arch->tcg_kernel_options, tsc, c->kernel_append ? " " : "",
+    const char *root = c->root_mode == VMM_ROOT_READONLY ? " gondolin.ro" : ""; /* guest/cmdline.h */
+    int n = asprintf(&text, "%s%s%s%s%s%s%s%s", plan->arch->kernel_options,
+                     plan->kvm ? "" : plan->arch->tcg_kernel_options, tsc, root, c->kernel_append ? " " : "",
                      c->kernel_append ? c->kernel_append : "", c->append ? " " : "", c->append ? c->append : "");
     return n < 0 ? NULL : text;
 }

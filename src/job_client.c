@@ -449,6 +449,26 @@ int job_client_run(const struct job_request *request)
     return finish(c);
 }
 
+static void close_ended(const struct copier *copier)
+{
+    if (copier->state == COPIER_ENDED || copier->state == COPIER_FAILED)
+        close(copier->from);
+}
+
+void job_client_close(void)
+{
+    struct client *c = &client;
+    close_ended(&c->out);
+    close_ended(&c->err);
+    if (c->waiter.done)
+        close(c->waiter.fd);
+    if (c->ctl >= 0)
+        close(c->ctl);
+    if (c->dir >= 0)
+        close(c->dir);
+    c->ctl = c->dir = -1;
+}
+
 void job_client_leave(int code)
 {
     const struct client *c = &client;

@@ -42,6 +42,9 @@ struct job_request {
  * process: threads of it may still sit in reads of standard input or of output that nobody ends when it returns. */
 int job_client_run(const struct job_request *request);
 
+/* Closes the job's files, as far as no thread is at them: a sandbox that is to end waits a moment for open ones. */
+void job_client_close(void);
+
 /* Ends the process if there are such threads; nothing could make them end in order. Otherwise returns. */
 void job_client_leave(int code);
 

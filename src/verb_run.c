@@ -152,6 +152,7 @@ int verb_run(int argc, char **argv)
         request.mountpoint = o.mountpoint;
         request.argv = operands.command;
         code = job_client_run(&request);
+        job_client_close();
     }
     end(&o);
     option_list_free(&request.env);

@@ -25,6 +25,7 @@ enum pci_slot { SLOT_PORTS = 3, SLOT_ROOT = 4, SLOT_RNG = 5, SLOT_PVPANIC = 6, S
  * slab's sysfs entries, and cubic, which has the kernel's type information parsed: 0.3 s together), noreplace-smp
  * (0.15 s of patching lock prefixes out, which cost nothing under emulation), and probing for hardware that is not
  * there.
+ * init_on_alloc=0: clearing what is about to be overwritten is dear under emulation, a quarter of writing a file.
  * lsm: what of security modules needs no policy loaded by somebody; the others take their part of every exec all the same.
  * tsc=reliable: its check against other clocks fails at random under emulation, and the guest then lives on a 4 ms
  * clock. panic=-1 with reboot=t turns a panic into a reset at once, which ends the machine. */
@@ -45,7 +46,7 @@ static const struct qemu_arch arches[] = {
      /* cx16=off: cmpxchg16b leaves garbage in the flags under QEMU 7.2's TCG, and newer kernels die of it. */
      .tcg_cpu = "max,cx16=off",
      .kernel_options = X86_KERNEL_OPTIONS,
-     .tcg_kernel_options = " noreplace-smp",
+     .tcg_kernel_options = " noreplace-smp init_on_alloc=0",
      .pvpanic = true},
     {.name = "aarch64",
      .package = "qemu-system-arm",
@@ -53,7 +54,7 @@ static const struct qemu_arch arches[] = {
      .machines = arm_machines,
      .tcg_cpu = "max",
      .kernel_options = COMMON_KERNEL_OPTIONS,
-     .tcg_kernel_options = "",
+     .tcg_kernel_options = " init_on_alloc=0",
      .ram_address = 0x40000000,
      .pvpanic = false},
 };

@@ -34,6 +34,7 @@ noinst_LIBRARIES += src/libsupervisor.a
 src_libsupervisor_a_SOURCES = \
 	src/agent_link.c src/agent_link.h \
 	src/bin_dir.c src/bin_dir.h \
+	src/checkpoint_files.c \
 	src/checkpoint_restore.c \
 	src/checkpoint_start.c src/checkpoint_start.h \
 	src/checkpoint_take.c \
@@ -62,6 +63,7 @@ src_libsupervisor_a_SOURCES = \
 	src/supervisor_files.c \
 	src/supervisor_mounts.c \
 	src/supervisor_start.c \
+	src/taking.h \
 	src/textring.c src/textring.h \
 	src/vfs_worker.c src/vfs_worker.h
 

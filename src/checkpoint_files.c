@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of a checkpoint that is being taken: its disks, its manifest, and its place in the store. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "images/files.h"
+#include "src/cleanup.h"
+#include "src/proto.h"
+#include "src/taking.h"
+#include "vmm/qcow2.h"
+
+/* ---- publishing, in a thread ---- */
+
+static int set_backing(const char *path, const char *backing, struct err *err)
+{
+    cleanup_close int fd = open(path, O_RDWR | O_CLOEXEC);
+    return fd < 0 ? err_errno(err, errno, "%s", path) : qcow2_set_backing(fd, backing, err);
+}
+
+static void disk_name(size_t number, char name[static 32])
+{
+    if (number)
+        snprintf(name, 32, CHECKPOINT_LAYER, (unsigned)number);
+    else
+        snprintf(name, 32, "%s", CHECKPOINT_DISK);
+}
+
+/* Gives the directory a link to a disk, as its number `number` from above. */
+static int link_disk(const struct taking *t, const char *from, size_t number, struct err *err)
+{
+    char name[32];
+    disk_name(number, name);
+    cleanup_free char *to = files_format("%s/%s", t->work.path, name);
+    int rc = to ? files_link_or_copy(from, to) : -ENOMEM;
+    return rc < 0 ? err_errno(err, -rc, "%s", from) : 0;
+}
+
+/* A template is a cache: its disks, which are few, come along. */
+static int link_template(const struct taking *t, size_t number, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0; i++) {
+        char name[32];
+        disk_name(i, name);
+        cleanup_free char *from = files_format("%s/%s", t->template_directory, name);
+        if (from && i > 0 && !files_exists(from))
+            break;
+        rc = from ? link_disk(t, from, number + i, err) : err_errno(err, ENOMEM, "disks");
+    }
+    return rc;
+}
+
+static int link_disks(const struct taking *t, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < t->disks.count; i++) {
+        char below[32];
+        disk_name(i + 1, below);
+        bool lowest = i + 1 == t->disks.count;
+        rc = set_backing(t->disks.list[i], lowest && t->bottom ? t->bottom : below, err);
+        if (rc == 0)
+            rc = link_disk(t, t->disks.list[i], i, err);
+    }
+    return rc == 0 && t->template_directory ? link_template(t, t->disks.count, err) : rc;
+}
+
+static int write_output(const struct taking *t, struct err *err)
+{
+    if (!t->records.output_len)
+        return 0;
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_OUTPUT, t->work.path);
+    cleanup_close int fd = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    int rc = fd < 0 ? -errno : files_write(fd, t->records.output, t->records.output_len);
+    return rc < 0 ? err_errno(err, -rc, "write the output of jobs") : 0;
+}
+
+void taking_publish(void *data)
+{
+    struct taking *t = data;
+    const char *store = t->s->store; /* never changes */
+    int rc = link_disks(t, &t->err);
+    rc = rc ? rc : write_output(t, &t->err);
+    if (rc == 0 && t->name)
+        rc = checkpoint_publish(store, &t->work, t->name, &t->manifest, &t->result, &t->err);
+    else if (rc == 0)
+        rc = template_publish(store, &t->work, t->key, &t->manifest, &t->result, &t->err);
+    if (rc == 0)
+        t->err.code = 0; /* what was tried on the way and did not matter */
+}
+
+/* ---- in the loop ---- */
+
+/* Another sandbox may have made the same template at the same time; its disk is not ours. */
+static bool is_our_disk(const struct taking *t)
+{
+    struct stat ours, published;
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_DISK, t->result.directory);
+    return path && stat(path, &published) == 0 && stat(t->disks.list[0], &ours) == 0 &&
+           ours.st_dev == published.st_dev && ours.st_ino == published.st_ino;
+}
+
+/* What the machine writes now lies on the checkpoint. */
+void taking_adopt(struct taking *t)
+{
+    struct machine *m = t->s->machine;
+    if (!t->name && !is_our_disk(t)) {
+        checkpoint_close(&t->result);
+        return;
+    }
+    for (size_t i = 0; i < m->disks.frozen.count; i++)
+        unlink(m->disks.frozen.list[i]);
+    names_free(&m->disks.frozen);
+    if (m->disks.base.directory)
+        checkpoint_close(&m->disks.base);
+    m->disks.base = t->result;
+    m->disks.base_is_template = !t->name;
+    supervisor_publish_machine(t->s);
+}
+
+static int add_disks(struct taking *t)
+{
+    const struct supervisor *s = t->s;
+    const struct disks *disks = &s->machine->disks;
+    const struct image *image = s->start->image;
+    for (size_t i = disks->frozen.count; i > 0; i--)
+        names_add(&t->disks, disks->frozen.list[i - 1]);
+    if (disks->base.directory && disks->base_is_template)
+        t->template_directory = strdup(disks->base.directory);
+    else if (disks->base.directory)
+        t->bottom = files_format("../%s/" CHECKPOINT_DISK, disks->base.name);
+    else if (s->start->options->root_disk)
+        t->bottom = realpath(s->start->options->root_disk, NULL);
+    else if (t->manifest.image)
+        t->bottom = strdup(image->rootfs);
+    else
+        t->bottom = files_format("../../images/%s/" IMAGE_ROOTFS, image->build_id);
+    return t->disks.failed || (!t->bottom && !t->template_directory) ? -ENOMEM : 0;
+}
+
+static bool is_in_store(const struct supervisor *s)
+{
+    struct stat ours, theirs;
+    cleanup_free char *path = files_format("%s/images/%s", s->store, s->start->image->build_id);
+    return path && stat(path, &ours) == 0 && stat(s->start->image->directory, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static char *now_utc(void)
+{
+    char text[32];
+    struct tm utc;
+    time_t now = time(NULL);
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return strdup(text);
+}
+
+/* A sandbox from a checkpoint of another disk than the image's inherits that. */
+static const char *foreign_root_disk(const struct supervisor *s)
+{
+    const struct disks *disks = &s->machine->disks;
+    return disks->base.directory ? disks->base.manifest.root_disk : s->start->options->root_disk;
+}
+
+static int fill_manifest(struct taking *t, struct err *err)
+{
+    struct supervisor *s = t->s;
+    const struct mount_options *o = s->start->options;
+    const struct image *image = s->start->image;
+    const struct disks *disks = &s->machine->disks;
+    t->manifest = (struct checkpoint_manifest){
+        .kind = t->disk_only ? CHECKPOINT_DISK_ONLY : CHECKPOINT_FULL,
+        .created = now_utc(),
+        .sandbox = strdup(s->session.name),
+        .image = is_in_store(s) ? NULL : strdup(image->directory),
+        .root_disk = copy(foreign_root_disk(s)),
+        .parent = disks->base.directory && !disks->base_is_template ? strdup(disks->base.name) : NULL,
+        .vmm = copy(o->vmm), .machine = copy(o->machine), .accel = copy(o->accel), .cpu = copy(o->cpu),
+        .append = copy(o->append), .memory = o->memory ? o->memory : image->default_memory, .cpus = o->cpus,
+        .agent_protocol = CTL_VERSION, .pause_us = t->pause_us,
+    };
+    snprintf(t->manifest.build_id, sizeof t->manifest.build_id, "%s", image->build_id);
+    if (!t->disk_only)
+        t->manifest.shape = machine_shape(s, err);
+    if (!t->disk_only && !t->manifest.shape)
+        return -err->code;
+    const char *memory = t->manifest.shape ? strstr(t->manifest.shape, "\nmemory ") : NULL;
+    if (memory) /* also where it is the default's, which may change */
+        t->manifest.memory = strtoull(memory + strlen("\nmemory "), NULL, 10);
+    return t->manifest.created && t->manifest.sandbox ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+void taking_describe(struct taking *t, const struct vmm_save_report *report)
+{
+    if (fill_manifest(t, &t->err) < 0)
+        return;
+    t->manifest.total_us = report->total_us;
+    t->manifest.method = t->disk_only ? NULL : strdup(report->method);
+    t->manifest.jobs = json_object_get(t->records.jobs);
+    if (add_disks(t) < 0)
+        err_set(&t->err, ENOMEM, "out of memory");
+}

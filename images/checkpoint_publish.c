@@ -2,6 +2,7 @@
 /* Completing a work directory: digests, the manifest last, everything synced, one rename. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 #include "src/cleanup.h"
 
 /* Adds a file of the work directory to the manifest. -ENOENT when it is not there. */
-static int add_file(const char *directory, const char *name, struct checkpoint_manifest *manifest, struct err *err)
+static int add_file(const char *directory, const char *name, bool durable, struct checkpoint_manifest *manifest,
+                    struct err *err)
 {
     cleanup_free char *path = files_format("%s/%s", directory, name);
     cleanup_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
@@ -26,7 +28,7 @@ static int add_file(const char *directory, const char *name, struct checkpoint_m
         return err_errno(err, errno, "%s/%s", directory, name);
     if (!S_ISREG(st.st_mode))
         return err_set(err, EINVAL, "%s: not a file", path);
-    if (fsync(fd) < 0)
+    if (durable && fsync(fd) < 0)
         return err_errno(err, errno, "sync %s", path);
     int code = digest_sparse_fd(fd, hex);
     if (code == 0)
@@ -34,29 +36,29 @@ static int add_file(const char *directory, const char *name, struct checkpoint_m
     return code < 0 ? err_errno(err, -code, "read %s", path) : 0;
 }
 
-static int add_disks(const char *directory, struct checkpoint_manifest *manifest, struct err *err)
+static int add_disks(const char *directory, bool durable, struct checkpoint_manifest *manifest, struct err *err)
 {
     char name[CHECKPOINT_DISK_NAME_SIZE];
     int code = 0;
     for (unsigned i = 0; code == 0; i++) {
         checkpoint_disk_name(i, name);
-        code = add_file(directory, name, manifest, err);
+        code = add_file(directory, name, durable, manifest, err);
         if (code == -ENOENT && i > 0)
             return 0;
     }
     return code;
 }
 
-static int add_files(const char *directory, struct checkpoint_manifest *manifest, struct err *err)
+static int add_files(const char *directory, bool durable, struct checkpoint_manifest *manifest, struct err *err)
 {
-    int code = add_disks(directory, manifest, err);
+    int code = add_disks(directory, durable, manifest, err);
     if (code == 0 && manifest->kind == CHECKPOINT_FULL)
-        code = add_file(directory, CHECKPOINT_RAM, manifest, err);
+        code = add_file(directory, CHECKPOINT_RAM, durable, manifest, err);
     if (code == 0 && manifest->kind == CHECKPOINT_FULL)
-        code = add_file(directory, CHECKPOINT_STATE, manifest, err);
+        code = add_file(directory, CHECKPOINT_STATE, durable, manifest, err);
     if (code < 0 || manifest->kind != CHECKPOINT_FULL)
         return code;
-    code = add_file(directory, CHECKPOINT_OUTPUT, manifest, err);
+    code = add_file(directory, CHECKPOINT_OUTPUT, durable, manifest, err);
     return code == -ENOENT ? 0 : code;
 }
 
@@ -88,7 +90,7 @@ static int set_created(struct checkpoint_manifest *manifest, struct err *err)
 }
 
 /* What could not be read again is not written. Returns the manifest's file, locked as its users lock it. */
-static int write_manifest(const char *directory, const struct checkpoint_manifest *manifest, struct err *err)
+static int write_manifest(const char *directory, bool durable, const struct checkpoint_manifest *manifest, struct err *err)
 {
     struct checkpoint_manifest again;
     cleanup_free char *text = checkpoint_manifest_format(manifest);
@@ -101,7 +103,7 @@ static int write_manifest(const char *directory, const struct checkpoint_manifes
     checkpoint_manifest_free(&again);
     cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     code = fd < 0 ? -errno : files_write(fd, text, strlen(text));
-    if (code == 0 && (fsync(fd) < 0 || flock(fd, LOCK_SH) < 0))
+    if (code == 0 && ((durable && fsync(fd) < 0) || flock(fd, LOCK_SH) < 0))
         code = -errno;
     if (code == 0)
         return steal_fd(&fd);
@@ -116,22 +118,25 @@ static int visit_nothing(void *data, const char *directory, const struct checkpo
     return 0;
 }
 
-/* Everything up to the rename. Returns the manifest's locked descriptor. */
-static int complete(const char *store, const char *directory, struct checkpoint_manifest *manifest, struct err *err)
+/* Everything up to the rename. Returns the manifest's locked descriptor. What is not durable has its digests compared once
+ * before it is used: a crash of the host may leave anything in its files. */
+static int complete(const char *store, const char *directory, bool durable, struct checkpoint_manifest *manifest,
+                    struct err *err)
 {
     int code = checkpoint_each_below(store, directory, manifest, visit_nothing, NULL, err);
     if (code == 0)
         code = set_created(manifest, err);
     if (code == 0)
-        code = add_files(directory, manifest, err);
+        code = add_files(directory, durable, manifest, err);
     if (code == 0)
         code = expect_nothing_else(directory, manifest, err);
     if (code == 0)
         code = checkpoint_check_backing(directory, manifest, err);
     if (code < 0)
         return code;
-    verified_record(directory, manifest->files, manifest->file_count);
-    return write_manifest(directory, manifest, err);
+    if (durable)
+        verified_record(directory, manifest->files, manifest->file_count);
+    return write_manifest(directory, durable, manifest, err);
 }
 
 static void undo(const struct store_work *work, struct checkpoint_manifest *manifest)
@@ -162,7 +167,8 @@ int checkpoint_publish_entry(const char *store, struct store_work *work, const c
     cleanup_close int parent = manifest->parent ? lock_parent(store, manifest, err) : -1;
     if (manifest->parent && parent < 0)
         return parent;
-    cleanup_close int fd = complete(store, work->path, manifest, err);
+    bool durable = strcmp(part, CHECKPOINT_PART) == 0; /* and not a cache */
+    cleanup_close int fd = complete(store, work->path, durable, manifest, err);
     int code = fd < 0 ? fd : store_publish_entry(store, work, part, name, err);
     if (code == -EEXIST)
         err_set(err, EEXIST, "there is one of this name already");

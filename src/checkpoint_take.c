@@ -240,6 +240,7 @@ static void save(struct taking *t)
     t->overlay = machine_new_overlay(t->s);
     const struct vmm_save save = {.ram = t->disk_only ? NULL : ram, .state = t->disk_only ? NULL : state,
                                   .overlay = t->overlay, .backing = CHECKPOINT_DISK, /* replaced when it has its place */
+                                  .cached = !t->name,
                                   .stopping = stopping, .went_on = went_on};
     if (ram && state && t->overlay)
         m->backend->save(m->vm, &save, t->disk_only, saved, t);

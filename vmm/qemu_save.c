@@ -69,7 +69,7 @@ struct work {
 struct qemu_save {
     struct vmm *vm;
     enum step step;
-    bool disk_only, stopped, node_added, switched;
+    bool disk_only, cached, stopped, node_added, switched;
     bool quiet; /* the caller has been told of STEP_QUIET, and not yet that the guest goes on */
     void (*stopping)(void *data);
     void (*went_on)(void *data);
@@ -361,6 +361,10 @@ void qemu_save_proceed(struct vmm *vm, int code, const char *sentence)
 
 static void start_sync(struct qemu_save *s)
 {
+    if (s->cached) {
+        advance(s);
+        return;
+    }
     s->work->state = s->state ? open(s->state, O_RDONLY | O_CLOEXEC) : -1;
     if (s->state && s->work->state < 0)
         fail(s, errno, strerror(errno));
@@ -588,7 +592,7 @@ void qemu_save(struct vmm *vm, const struct vmm_save *save, bool disk_only, vmm_
         }
         *work = (struct work){.save = s, .ram = -1, .state = -1, .overlay = -1, .disk = -1, .base = -1};
         work->source.size = vm->memory;
-        *s = (struct qemu_save){.vm = vm, .work = work, .disk_only = disk_only, .begin_us = now_us(),
+        *s = (struct qemu_save){.vm = vm, .work = work, .disk_only = disk_only, .cached = save->cached, .begin_us = now_us(),
                                 .stopping = save->stopping, .went_on = save->went_on, .done = done, .data = data};
         make_files(s, save, &err);
     }

@@ -54,6 +54,7 @@ struct vmm_save {
                             becomes the checkpoint's and is never written again */
     const char *backing; /* how the overlay's header names that frozen disk, relative to the overlay's directory: where both
                             will be in the end; NULL: where they are now */
+    bool cached;         /* nothing is synced: it can be made again */
 
     /* The guest is about to be stopped: whoever talks to it ends what is under way and then calls proceed(), at once or
      * later. May be NULL, as is `went_on`. Not called when only the disk is saved. */

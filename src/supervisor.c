@@ -517,6 +517,7 @@ static void take_down(struct supervisor *s)
         front_close(s->front);
     control_close_handles(s->control);
     jobs_free(s->jobs);
+    host_mounts_free(s->mounts);
     bin_dir_free(s->bin);
     record_free(s->console);
     follow_free(s->events);

@@ -8,22 +8,22 @@ echo x >"$sb/root/srv/x"
 echo 'true' >"$sb/run"
 # damage NAME HOW...: a copy of the good one, and what is wrong with it.
 damaged() {
-    name=$1
+    which=$1
     shift
-    cp -r --preserve=mode "$GONDOLIN_STORE/checkpoints/good" "$GONDOLIN_STORE/checkpoints/$name"
-    rm -f "$GONDOLIN_STORE/checkpoints/$name/verified"
-    (cd "$GONDOLIN_STORE/checkpoints/$name" && "$@")
-    if (echo "restore $name" >"$sb/ctl") 2>/dev/null; then fail "$name was restored"; fi
-    grep -q "$name" "$sb/error" || fail "$name: the error does not name it: $(cat "$sb/error")"
-    [ -z "$file" ] || grep -q "$file" "$sb/error" || fail "$name: the error does not name $file: $(cat "$sb/error")"
-    echo 'cat /srv/x' >"$sb/run" || fail "$name: the sandbox does not go on: $(cat "$sb/error")"
-    refused 125 "$name" gondolin mount --from "$name" "$scratch/fork"
-    [ ! -e "$scratch/fork" ] || fail "$name: a mount point was left"
-    case $name in
+    cp -r --preserve=mode "$GONDOLIN_STORE/checkpoints/good" "$GONDOLIN_STORE/checkpoints/$which"
+    rm -f "$GONDOLIN_STORE/checkpoints/$which/verified"
+    (cd "$GONDOLIN_STORE/checkpoints/$which" && "$@")
+    if (echo "restore $which" >"$sb/ctl") 2>/dev/null; then fail "$which was restored"; fi
+    grep -q "$which" "$sb/error" || fail "$which: the error does not name it: $(cat "$sb/error")"
+    [ -z "$file" ] || grep -q "$file" "$sb/error" || fail "$which: the error does not name $file: $(cat "$sb/error")"
+    echo 'cat /srv/x' >"$sb/run" || fail "$which: the sandbox does not go on: $(cat "$sb/error")"
+    refused 125 "$which" gondolin mount --from "$which" "$scratch/fork"
+    [ ! -e "$scratch/fork" ] || fail "$which: a mount point was left"
+    case $which in
     other-version|other-cpu|jobs) ;; # sound, but not for this machine
-    *) refused 125 "$name" gondolin checkpoint verify "$name" ;;
+    *) refused 125 "$which" gondolin checkpoint verify "$which" ;;
     esac
-    rm -rf "$GONDOLIN_STORE/checkpoints/$name"
+    rm -rf "$GONDOLIN_STORE/checkpoints/$which"
 }
 poke() {
     printf '\377' | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null

@@ -38,6 +38,10 @@ if "$make" third "$image" - full 2>"$scratch/make.log"; then fail 'published wit
 [ -z "$(find "$store/tmp" -mindepth 1)" ] || fail "left: $(find "$store/tmp" -mindepth 1)"
 [ "$(ls "$store/checkpoints")" = whole ] || fail "checkpoints: $(ls "$store/checkpoints")"
 gondolin checkpoint verify whole >/dev/null || fail 'the earlier one is damaged'
+# An archive that fails to be written keeps libarchive's own buffer of it (archive_write_fail, 3.6).
+echo 'leak:libarchive.so' >"$scratch/leaks-of-others"
+export LSAN_OPTIONS="suppressions=$scratch/leaks-of-others:print_suppressions=0"
 refused 125 'No space left' gondolin checkpoint export whole "$store/file"
+unset LSAN_OPTIONS
 [ ! -e "$store/file" ] || fail 'half an export'
 gondolin checkpoint rm whole || fail 'rm on a full file system'

@@ -35,6 +35,7 @@ class Session:
         except OSError:  # the other side has been closed
             data = b""
         sys.stdout.buffer.write(data)
+        sys.stdout.flush()  # tests wait for what it shows
         self.seen += data
         return data
 
@@ -77,7 +78,6 @@ def main():
         try:
             getattr(session, name)(argument)
         except Exception as problem:
-            sys.stdout.flush()
             print("\non-pty: %s: %s %s" % (step, type(problem).__name__, problem), file=sys.stderr)
             try:
                 os.kill(session.pid, signal.SIGHUP)

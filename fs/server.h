@@ -27,6 +27,10 @@ struct server_config {
     double keep_timeout; /* the same for what the provider says will be announced (VFS_KEEP_ATTR, VFS_KEEP_NAME) */
 };
 
+/* For max_nodes: as many nodes, each of which holds a descriptor, as RLIMIT_NOFILE leaves beside max_handles open files (at
+ * most a quarter of the limit) and `spare` descriptors of the process itself; at most `most`. */
+uint32_t server_node_budget(uint32_t max_handles, uint32_t spare, uint32_t most);
+
 /* Node ids handed out are below 2^48 (24 bits of index, 24 of generation); 1 is the root. NULL with errno on failure.
  * The provider is borrowed. */
 struct server *server_new(const struct server_config *config, struct vfs *root, server_send_fn *send, void *data);

@@ -1,9 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "fs/server_internal.h"
+
+enum { LEAST_LIMIT = 1024 }; /* what a process has unless somebody took it away; with less there is little to share out */
+
+uint32_t server_node_budget(uint32_t max_handles, uint32_t spare, uint32_t most)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < LEAST_LIMIT)
+        return spare;
+    rlim_t handles = files.rlim_cur / 4 < max_handles ? files.rlim_cur / 4 : max_handles;
+    rlim_t nodes = files.rlim_cur - handles - spare;
+    return nodes < most ? (uint32_t)nodes : most;
+}
 
 static uint64_t vnode_hash(const struct vfs_node *vnode)
 {

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -170,20 +169,10 @@ static void *serve(void *data)
     }
 }
 
-static uint32_t max_nodes(void)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 4 * SPARE_FDS)
-        return SPARE_FDS;
-    rlim_t spare = files.rlim_cur / 4 < MAX_HANDLES ? files.rlim_cur / 4 : MAX_HANDLES;
-    rlim_t nodes = files.rlim_cur - spare - SPARE_FDS;
-    return nodes < MAX_NODES ? (uint32_t)nodes : MAX_NODES;
-}
-
 static int make_server(struct worker *w, const char *nonce)
 {
     const struct server_config config = {
-        .max_write = WIRE_IO_LIMIT, .max_nodes = max_nodes(), .max_handles = MAX_HANDLES, .locks = true, .workers = WORKERS,
+        .max_write = WIRE_IO_LIMIT, .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, MAX_NODES), .max_handles = MAX_HANDLES, .locks = true, .workers = WORKERS,
         .keep_timeout = KEEP_SECONDS};
     w->server = server_new(&config, w->table, send_message, w);
     if (!w->server)

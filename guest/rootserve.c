@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -87,17 +86,6 @@ static void send_message(void *data, const void *message, size_t len)
     pthread_mutex_unlock(&r->tx_lock);
 }
 
-/* As many nodes as there are descriptors for. */
-static uint32_t max_nodes(void)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * SPARE_FDS)
-        return SPARE_FDS;
-    rlim_t spare = files.rlim_cur / 4 < MAX_HANDLES ? files.rlim_cur / 4 : MAX_HANDLES;
-    rlim_t nodes = files.rlim_cur - spare - SPARE_FDS;
-    return nodes < UINT32_MAX ? (uint32_t)nodes : UINT32_MAX;
-}
-
 /* Forgets all that an earlier session may have left. */
 static int begin_session(struct rootserve *r)
 {
@@ -105,7 +93,7 @@ static int begin_session(struct rootserve *r)
         return 0;
     const struct server_config config = {
         .max_write = WIRE_IO_LIMIT,
-        .max_nodes = max_nodes(),
+        .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, UINT32_MAX),
         .max_handles = MAX_HANDLES,
         .workers = WORKERS,
         .attr_timeout = CACHE_SECONDS,

@@ -156,7 +156,7 @@ int checkpoint_open_directory(const char *store, const char *directory, const ch
     return code;
 }
 
-int checkpoint_missing(const char *store, const char *name, struct err *err)
+static int missing(const char *store, const char *name, struct err *err)
 {
     struct names all = {0};
     int code;
@@ -170,15 +170,19 @@ int checkpoint_missing(const char *store, const char *name, struct err *err)
     return code;
 }
 
+int checkpoint_require(const char *store, const char *name, struct err *err)
+{
+    int code = checkpoint_check_name(name, err);
+    return code < 0 || checkpoint_exists(store, name) ? code : missing(store, name, err);
+}
+
 int checkpoint_open(const char *store, const char *name, bool verify, struct checkpoint *out, struct err *err)
 {
     struct err own = {0};
     *out = (struct checkpoint){.lock_fd = -1};
-    int code = checkpoint_check_name(name, err);
+    int code = checkpoint_require(store, name, err);
     if (code < 0)
         return code;
-    if (!checkpoint_exists(store, name))
-        return checkpoint_missing(store, name, err);
     cleanup_free char *directory = files_format("%s/" CHECKPOINT_PART "/%s", store, name);
     if (!directory)
         return err_errno(err, ENOMEM, "checkpoint %s", name);

@@ -101,8 +101,8 @@ int checkpoint_publish(const char *store, struct store_work *work, const char *n
 
 /* Is there one of that name (well formed or not)? */
 bool checkpoint_exists(const char *store, const char *name);
-/* ENOENT, with the nearest name that there is. */
-int checkpoint_missing(const char *store, const char *name, struct err *err);
+/* 0 if there is one of that name; else EINVAL (no name for one), or ENOENT with the nearest name that there is. */
+int checkpoint_require(const char *store, const char *name, struct err *err);
 /* The names of all, sorted. */
 int checkpoint_list(const char *store, struct names *names, struct err *err);
 /* Reads a manifest without checking files; for lists. -errno with *err. */

@@ -107,11 +107,9 @@ static int in_use(const char *name, struct err *err)
 int checkpoint_remove(const char *store, const char *name, struct err *err)
 {
     struct err own = {0};
-    int code = checkpoint_check_name(name, err);
+    int code = checkpoint_require(store, name, err);
     if (code < 0)
         return code;
-    if (!checkpoint_exists(store, name))
-        return checkpoint_missing(store, name, err);
     code = no_children(store, name, &own); /* the better reason, where there are both */
     if (code == 0)
         code = store_remove_entry(store, CHECKPOINT_PART, name, no_children, &own);
@@ -136,13 +134,11 @@ static int write_description(const char *path, const char *text)
 
 int checkpoint_set_description(const char *store, const char *name, const char *text, struct err *err)
 {
-    int code = checkpoint_check_name(name, err);
+    int code = checkpoint_require(store, name, err);
     if (code < 0)
         return code;
     if (strlen(text) > CHECKPOINT_DESCRIPTION_MAX)
         return err_set(err, EMSGSIZE, "checkpoint %s: a description has at most %d bytes", name, CHECKPOINT_DESCRIPTION_MAX);
-    if (!checkpoint_exists(store, name))
-        return checkpoint_missing(store, name, err);
     struct store_work work;
     code = store_work_begin(store, "description", &work, err);
     if (code < 0)

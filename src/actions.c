@@ -7,7 +7,7 @@
 
 #include "src/nearest.h"
 
-enum { MAX_ACTIONS = 16 };
+enum { MAX_ACTIONS = 16, ABOUT_MAX = 2048 };
 
 int action_failed(const char *verb, const char *action, const struct err *err)
 {
@@ -48,7 +48,8 @@ static const struct action *find_action(const struct actions *actions, const cha
     return NULL;
 }
 
-void actions_describe(const struct actions *actions, char *text, size_t size)
+/* The intro and a line for each action. */
+static void describe(const struct actions *actions, char *text, size_t size)
 {
     size_t length = (size_t)snprintf(text, size, "%s", actions->intro);
     int width = 0;
@@ -64,7 +65,7 @@ void actions_describe(const struct actions *actions, char *text, size_t size)
     }
 }
 
-int actions_run(const struct actions *actions, const struct operands *operands, const void *options)
+static int run(const struct actions *actions, const struct operands *operands, const void *options)
 {
     const struct action *action = find_action(actions, operands->words[0]);
     if (!action)
@@ -74,4 +75,24 @@ int actions_run(const struct actions *actions, const struct operands *operands, 
         return verb_refused(actions->verb, "%s takes %s; see: gondolin help %s", action->name,
                             *action->operands ? action->operands : "no operands", actions->verb);
     return action->run(operands, options);
+}
+
+int actions_main(const struct actions *actions, const struct option_spec *specs, const void *options, int argc,
+                 char **argv)
+{
+    char about[ABOUT_MAX];
+    describe(actions, about, sizeof about);
+    const struct usage usage = {
+        .verb = actions->verb,
+        .operands = actions->operands,
+        .about = about,
+        .options = specs,
+        .min_operands = 1,
+        .max_operands = -1,
+    };
+    struct operands operands;
+    int code;
+    if (!options_parse(&usage, argc, argv, &operands, &code))
+        return code;
+    return run(actions, &operands, options);
 }

@@ -19,17 +19,16 @@ struct action {
 };
 
 struct actions {
-    const char *verb, *intro; /* the intro is one or more lines, each with its line end */
+    const char *verb, *operands, *intro; /* the intro is one or more lines, each with its line end */
     const struct action *list;
     size_t count;
 };
 
-/* The intro and a line for each action, for struct usage. */
-void actions_describe(const struct actions *actions, char *text, size_t size);
-
-/* Runs the action that the first operand names; mistakes are reported as those of options are. Returns the exit code.
- */
-int actions_run(const struct actions *actions, const struct operands *operands, const void *options);
+/* The verb: reads its command line and runs the action that the first operand names. `specs` and what they point to, which
+ * the actions get as `options`, are the verb's. Mistakes in actions are reported as those of options are. Returns the exit
+ * code. */
+int actions_main(const struct actions *actions, const struct option_spec *specs, const void *options, int argc,
+                 char **argv);
 
 /* As verb_failed, for "VERB ACTION". */
 int action_failed(const char *verb, const char *action, const struct err *err);

@@ -291,9 +291,7 @@ int checkpoint_show(const struct operands *operands, const void *options)
     struct entry entry = {0};
     struct err err = {0};
     cleanup_free char *store = store_open(&err);
-    int code = store ? checkpoint_check_name(name, &err) : -err.code;
-    if (code == 0 && !checkpoint_exists(store, name))
-        code = checkpoint_missing(store, name, &err);
+    int code = store ? checkpoint_require(store, name, &err) : -err.code;
     if (code == 0 && !read_entry(store, name, &entry, &err))
         code = err_errno(&err, ENOMEM, "%s", name);
     if (code == 0 && entry.damaged)

@@ -65,4 +65,7 @@ void session_list_free(struct session *sessions, size_t count);
  * "" stands for the only one running. Errors: ENOENT (names the nearest name), EEXIST (several fit). */
 int session_find(const char *reference, struct session *out, struct err *err);
 
+/* The same, for who only needs its files: opens the mount point (close-on-exec). A descriptor of the directory or -errno. */
+int session_open_mount(const char *reference, struct err *err);
+
 #endif

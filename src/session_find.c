@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,4 +182,17 @@ int session_find(const char *reference, struct session *out, struct err *err)
     }
     session_list_free(all.list, all.count);
     return rc;
+}
+
+int session_open_mount(const char *reference, struct err *err)
+{
+    struct session session;
+    int fd = session_find(reference, &session, err);
+    if (fd < 0)
+        return fd;
+    fd = open(session.mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        fd = err_errno(err, errno, "%s", session.mountpoint);
+    session_close(&session);
+    return fd;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,20 +43,16 @@ static int make_directory(int sandbox, const char *name, struct err *err)
 
 static int create(const char *reference, const char *name, bool disk, struct err *err)
 {
-    struct session session;
     int code = checkpoint_check_name(name, err);
-    if (code == 0)
-        code = session_find(reference, &session, err);
     if (code < 0)
         return code;
-    cleanup_close int sandbox = open(session.mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int sandbox = session_open_mount(reference, err);
+    if (sandbox < 0)
+        return sandbox;
+    if (!disk)
+        return make_directory(sandbox, name, err);
     cleanup_free char *line = files_format("checkpoint %s disk\n", name);
-    if (sandbox < 0 || !line)
-        code = err_errno(err, errno, "%s", session.mountpoint);
-    else
-        code = disk ? client_file_write(sandbox, "ctl", line, err) : make_directory(sandbox, name, err);
-    session_close(&session);
-    return code;
+    return line ? client_file_write(sandbox, "ctl", line, err) : err_errno(err, ENOMEM, "%s", name);
 }
 
 static int run_create(const struct operands *operands, const void *options)
@@ -147,6 +142,7 @@ static const struct action actions[] = {
 
 static const struct actions checkpoint_actions = {
     .verb = "checkpoint",
+    .operands = "ACTION [OPERAND]...",
     .intro = "Looks after checkpoints: the disk of a sandbox, and for full ones its memory and processes, at one instant.\n",
     .list = actions,
     .count = sizeof actions / sizeof *actions,
@@ -155,25 +151,11 @@ static const struct actions checkpoint_actions = {
 int verb_checkpoint(int argc, char **argv)
 {
     struct checkpoint_options o = {0};
-    char about[2048];
-    actions_describe(&checkpoint_actions, about, sizeof about);
     const struct option_spec options[] = {
         {"disk", 0, NULL, "create: the disk only; sandboxes boot from it", NULL, OPTION_FLAG, &o.disk},
         {"json", 0, NULL, "print JSON", NULL, OPTION_FLAG, &o.json},
         {"with-image", 0, NULL, "export: the image too", NULL, OPTION_FLAG, &o.with_image},
         {0},
     };
-    const struct usage usage = {
-        .verb = "checkpoint",
-        .operands = "ACTION [OPERAND]...",
-        .about = about,
-        .options = options,
-        .min_operands = 1,
-        .max_operands = -1,
-    };
-    struct operands operands;
-    int code;
-    if (!options_parse(&usage, argc, argv, &operands, &code))
-        return code;
-    return actions_run(&checkpoint_actions, &operands, &o);
+    return actions_main(&checkpoint_actions, options, &o, argc, argv);
 }

@@ -192,6 +192,7 @@ static const struct action actions[] = {
 
 static const struct actions image_actions = {
     .verb = "image",
+    .operands = "ACTION [IMAGE]...",
     .intro = "Looks after the images. IMAGE is a tag, or the beginning of a build id.\n",
     .list = actions,
     .count = sizeof actions / sizeof *actions,
@@ -200,23 +201,9 @@ static const struct actions image_actions = {
 int verb_image(int argc, char **argv)
 {
     bool json = false;
-    char about[1024];
-    actions_describe(&image_actions, about, sizeof about);
     const struct option_spec options[] = {
         {"json", 0, NULL, "print JSON", NULL, OPTION_FLAG, &json},
         {0},
     };
-    const struct usage usage = {
-        .verb = "image",
-        .operands = "ACTION [IMAGE]...",
-        .about = about,
-        .options = options,
-        .min_operands = 1,
-        .max_operands = -1,
-    };
-    struct operands operands;
-    int code;
-    if (!options_parse(&usage, argc, argv, &operands, &code))
-        return code;
-    return actions_run(&image_actions, &operands, &json);
+    return actions_main(&image_actions, options, &json, argc, argv);
 }

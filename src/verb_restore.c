@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "images/checkpoint.h"
 #include "images/files.h"
@@ -13,20 +11,14 @@
 
 static int restore(const char *reference, const char *name, struct err *err)
 {
-    struct session session;
     int code = checkpoint_check_name(name, err);
-    if (code == 0)
-        code = session_find(reference, &session, err);
     if (code < 0)
         return code;
-    cleanup_close int sandbox = open(session.mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int sandbox = session_open_mount(reference, err);
+    if (sandbox < 0)
+        return sandbox;
     cleanup_free char *line = files_format("restore %s\n", name);
-    if (!line)
-        code = err_errno(err, ENOMEM, "%s", name);
-    else
-        code = sandbox < 0 ? err_errno(err, errno, "%s", session.mountpoint) : client_file_write(sandbox, "ctl", line, err);
-    session_close(&session);
-    return code;
+    return line ? client_file_write(sandbox, "ctl", line, err) : err_errno(err, ENOMEM, "%s", name);
 }
 
 int verb_restore(int argc, char **argv)

@@ -83,6 +83,19 @@ struct vfs_node *memory_node_new(struct memory *m, const struct vfs_cred *cred, 
     return node;
 }
 
+/* Gives back what is behind the first `count` pages of the list, in fact and not only in the account: the peer decides how
+ * many files it does this to. */
+static void shorten(struct memory *m, struct vfs_node *node, size_t count)
+{
+    memory_give(m, (node->pages.count - count) * sizeof *node->pages.list);
+    node->pages.count = count;
+    uint8_t **list = count ? reallocarray(node->pages.list, count, sizeof *list) : NULL;
+    if (!count)
+        free(node->pages.list);
+    if (list || !count)
+        node->pages.list = list;
+}
+
 static void drop_pages(struct memory *m, struct vfs_node *node, size_t from)
 {
     for (size_t i = from; i < node->pages.count; i++) {
@@ -93,10 +106,8 @@ static void drop_pages(struct memory *m, struct vfs_node *node, size_t from)
         node->attr.blocks -= MEMORY_PAGE / 512;
         memory_give(m, MEMORY_PAGE);
     }
-    if (from < node->pages.count) {
-        memory_give(m, (node->pages.count - from) * sizeof *node->pages.list);
-        node->pages.count = from;
-    }
+    if (from < node->pages.count)
+        shorten(m, node, from);
 }
 
 void memory_free_if_unused(struct memory *m, struct vfs_node *node)
@@ -105,14 +116,12 @@ void memory_free_if_unused(struct memory *m, struct vfs_node *node)
         return;
     if (node->lock_fd >= 0)
         close(node->lock_fd);
-    if (S_ISREG(node->attr.mode)) {
+    if (S_ISREG(node->attr.mode))
         drop_pages(m, node, 0);
-        free(node->pages.list);
-    } else if (S_ISLNK(node->attr.mode)) {
+    else if (S_ISLNK(node->attr.mode))
         free(node->target);
-    } else if (S_ISDIR(node->attr.mode)) {
+    else if (S_ISDIR(node->attr.mode))
         memory_names_free(m, node);
-    }
     while (node->xattrs) {
         struct memory_xattr *xattr = node->xattrs;
         node->xattrs = xattr->next;

@@ -89,14 +89,21 @@ static int add(struct memory *m, struct vfs_node *dir, const char *name, struct 
     return 0;
 }
 
-static void tidy_up(struct vfs_node *dir)
+static void free_entry(struct memory *m, struct memory_entry *entry)
+{
+    memory_give(m, MEMORY_NAME_COST + strlen(entry->name));
+    free(entry);
+}
+
+/* Dead names count in the limit until this frees them. */
+static void tidy_up(struct memory *m, struct vfs_node *dir)
 {
     size_t kept = 0, capacity = 1;
-    if (dir->names.dead < TIDY_UP || dir->names.dead < dir->names.count / 2)
+    if (!is_empty(dir) && (dir->names.dead < TIDY_UP || dir->names.dead < dir->names.count / 2))
         return;
     for (size_t i = 0; i < dir->names.count; i++) {
         if (dir->names.list[i]->dead)
-            free(dir->names.list[i]);
+            free_entry(m, dir->names.list[i]);
         else
             dir->names.list[kept++] = dir->names.list[i];
     }
@@ -114,7 +121,6 @@ static void drop(struct memory *m, struct memory_entry *entry)
 {
     struct vfs_node *dir = entry->directory, *node = entry->node;
     hash_remove(&m->names, &entry->link);
-    memory_give(m, MEMORY_NAME_COST + strlen(entry->name));
     entry->dead = true;
     dir->names.dead++;
     node->attr.nlink--;
@@ -127,7 +133,7 @@ static void drop(struct memory *m, struct memory_entry *entry)
     memory_touch(dir, true);
     memory_touch(node, false);
     memory_free_if_unused(m, node);
-    tidy_up(dir);
+    tidy_up(m, dir);
 }
 
 void memory_names_free(struct memory *m, struct vfs_node *dir)
@@ -139,7 +145,7 @@ void memory_names_free(struct memory *m, struct vfs_node *dir)
             entry->node->attr.nlink = 0;
             memory_free_if_unused(m, entry->node);
         }
-        free(entry);
+        free_entry(m, entry);
     }
     free(dir->names.list);
 }

@@ -89,22 +89,22 @@ static const char *after(const char *text, size_t len)
     return text[len] ? text + len + 1 : text + len;
 }
 
-/* `partly`: the path may end where the pattern goes on. */
-static bool path_matches(const char *pattern, const char *path, bool partly, unsigned depth)
+/* `partly`: the path may end where the pattern goes on. `too_deep`: the answer where comparing ends. */
+static bool path_matches(const char *pattern, const char *path, bool partly, bool too_deep, unsigned depth)
 {
     size_t len = component(pattern), name_len = component(path);
     if (depth > DEEPEST)
-        return true; /* hide rather than show */
+        return too_deep;
     if (!*path)
         return partly ? *pattern != '\0' : !*pattern;
     if (!*pattern)
         return false;
     if (len == 2 && strncmp(pattern, "**", 2) == 0)
-        return path_matches(after(pattern, len), path, partly, depth + 1) ||
-               path_matches(pattern, after(path, name_len), partly, depth + 1) ||
+        return path_matches(after(pattern, len), path, partly, too_deep, depth + 1) ||
+               path_matches(pattern, after(path, name_len), partly, too_deep, depth + 1) ||
                (!*after(path, name_len) && !*after(pattern, len));
     return component_matches(pattern, len, path, name_len) &&
-           path_matches(after(pattern, len), after(path, name_len), partly, depth + 1);
+           path_matches(after(pattern, len), after(path, name_len), partly, too_deep, depth + 1);
 }
 
 static void join(char *out, size_t size, const char *dir, const char *name)
@@ -118,7 +118,8 @@ char patterns_match(const struct patterns *p, const char *dir, const char *name)
     join(path, sizeof path, dir, name);
     for (unsigned i = p->count; i-- > 0;) {
         const struct pattern *one = &p->list[i];
-        bool matches = one->anchored ? path_matches(one->text, path, false, 0)
+        bool hide = !one->negated; /* rather than show */
+        bool matches = one->anchored ? path_matches(one->text, path, false, hide, 0)
                                      : component_matches(one->text, strlen(one->text), name, strlen(name));
         if (matches)
             return one->negated ? 0 : one->kind;
@@ -136,7 +137,7 @@ bool patterns_pass_through(const struct patterns *p, const char *dir, const char
     char path[PATH_MAX + NAME_MAX + 2];
     join(path, sizeof path, dir, name);
     for (unsigned i = 0; i < p->count; i++)
-        if (p->list[i].anchored && path_matches(p->list[i].text, path, true, 0))
+        if (p->list[i].anchored && path_matches(p->list[i].text, path, true, true, 0))
             return true;
     return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fs/patterns.h"
 
@@ -49,6 +50,15 @@ Test(patterns, match_as_gitignore_does)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         cr_expect_eq(match(cases[i].lines, cases[i].dir, cases[i].name), cases[i].wanted, "%s on %s/%s", cases[i].lines,
                      cases[i].dir, cases[i].name);
+}
+
+Test(patterns, what_is_too_deep_to_compare_is_hidden)
+{
+    char dir[512] = "a";
+    for (unsigned i = 0; i < 100; i++)
+        strcat(dir, "/a");
+    cr_expect_eq(match("-/**/b/.env", dir, ".env"), '-');
+    cr_expect_eq(match("-.env\n-!/**/b/.env", dir, ".env"), '-', "a negated pattern would show it");
 }
 
 Test(patterns, what_leads_to_a_path_is_known)

@@ -60,8 +60,10 @@ back=$(counted)
 [ "$back" -lt $((at + 15)) ] || fail "the count was $at at the checkpoint and is $back after the restore"
 ends_within 5 $later
 [ "$(cat "$scratch/later")" = lost ] || fail "the wait of a later job says: $(cat "$scratch/later")"
-if timeout 5 cat <&6 >/dev/null 2>&1; then fail 'a file opened before still reads'; fi
-[ $? != 124 ] || fail 'reading a file opened before hangs'
+code=0
+timeout 5 cat <&6 >/dev/null 2>&1 || code=$?
+[ "$code" != 0 ] || fail 'a file opened before still reads'
+[ "$code" != 124 ] || fail 'reading a file opened before hangs'
 exec 5<&- 6<&-
 
 # The jobs are those of before, and go on.

@@ -128,7 +128,7 @@ Test(job_record, what_no_supervisor_writes_is_refused_and_changes_nothing)
         {"\"state\":\"running\"", "\"state\":\"new\""}, {"\"state\":\"running\"", "\"state\":\"exited\""},
         {"\"cmd\":\"cat\",", ""}, {"\"held\":0", "\"held\":1"}, {"\"promised\":5", "\"promised\":-5"},
         {"\"stdin_credit\":5", "\"stdin_credit\":9999999"}, {"\"tty\":false", "\"tty\":0"}, {"\"owed\":0", "\"owed\":9999999"},
-        {"{\"total\":0,\"held\":0", "[{\"total\":0,\"held\":0"}, {"\"rows\":0", "\"rows\":70000"},
+        {"\"stdout\":{", "\"stdout\":[],\"x\":{"}, {"\"rows\":0", "\"rows\":70000"},
     };
     struct controlbench *b = with_job();
     cb_start(b, "j");
@@ -138,8 +138,8 @@ Test(job_record, what_no_supervisor_writes_is_refused_and_changes_nothing)
         cr_assert_not_null(at);
         snprintf(bad, sizeof bad, "[%.*s%s%s]", (int)(at - good), good, changes[i].with, at + strlen(changes[i].what));
         struct job_records records = {.jobs = json_tokener_parse(bad)};
-        if (records.jobs)
-            cr_expect_eq(restore(b, &records), -EINVAL, "%s", bad);
+        cr_assert_not_null(records.jobs, "%s", bad);
+        cr_expect_eq(restore(b, &records), -EINVAL, "%s", bad);
         cr_expect(strstr(cb_get(b, "jobs/j/status"), "state running"));
     }
     snprintf(text, sizeof text, "[%s,%s]", good, good);

@@ -194,7 +194,7 @@ static int take_mount(struct worker *w, const struct worker_message *mount, int 
     if (mount->slot >= MOUNTTABLE_MAX || memory != (fd < 0))
         return -EINVAL;
     if (w->started)
-        return memory ? mount_one(w, mount, -1) : -EPERM;
+        return -EPERM;
     if (w->mount_count == MOUNTTABLE_MAX)
         return -ENOSPC;
     w->fds[w->mount_count] = fd;
@@ -233,7 +233,7 @@ static void confine(struct worker *w)
     tell(&said);
 }
 
-static int mount_all(struct worker *w)
+static void mount_all(struct worker *w)
 {
     for (unsigned i = 0; i < w->mount_count; i++) {
         int rc = mount_one(w, &w->mounts[i], w->fds[i]);
@@ -244,7 +244,6 @@ static int mount_all(struct worker *w)
             tell_done(WORKER_MOUNT, w->mounts[i].id, rc);
         }
     }
-    return 0;
 }
 
 static int start(struct worker *w, const struct worker_message *message)

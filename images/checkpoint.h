@@ -99,6 +99,13 @@ void checkpoint_close(struct checkpoint *checkpoint);
 int checkpoint_publish(const char *store, struct store_work *work, const char *name, struct checkpoint_manifest *manifest,
                        struct checkpoint *out, struct err *err);
 
+/* The name of disk number i, 0 being the uppermost one: "disk.qcow2", "layer-1.qcow2". */
+enum { CHECKPOINT_DISK_NAME_SIZE = 32 };
+void checkpoint_disk_name(unsigned i, char name[CHECKPOINT_DISK_NAME_SIZE]);
+
+/* How disk number i has to name the one below it; malloc'd, NULL on ENOMEM. */
+char *checkpoint_backing_name(const struct checkpoint_manifest *manifest, unsigned i);
+
 /* Is there one of that name (well formed or not)? */
 bool checkpoint_exists(const char *store, const char *name);
 /* 0 if there is one of that name; else EINVAL (no name for one), or ENOENT with the nearest name that there is. */

@@ -21,13 +21,6 @@ const struct manifest_file *checkpoint_file(const struct checkpoint_manifest *ma
 /* How many layer-N.qcow2 there are. */
 unsigned checkpoint_layers(const struct checkpoint_manifest *manifest);
 
-/* The name of disk number i, 0 being the uppermost one: "disk.qcow2", "layer-1.qcow2". */
-enum { CHECKPOINT_DISK_NAME_SIZE = 32 };
-void checkpoint_disk_name(unsigned i, char name[CHECKPOINT_DISK_NAME_SIZE]);
-
-/* How disk number i has to name the one below it; malloc'd, NULL on ENOMEM. */
-char *checkpoint_backing_name(const struct checkpoint_manifest *manifest, unsigned i);
-
 /* Does each disk in the directory name the one below it as it should, and no other file of this machine? EBADMSG. */
 int checkpoint_check_backing(const char *directory, const struct checkpoint_manifest *manifest, struct err *err);
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "images/names.h"
+
 enum {
     PROGRAMS_KEPT = 4096,
     PATIENCE_MS = 1000, /* with the guest's answer */
@@ -16,11 +18,6 @@ struct program {
     struct bin_dir *bin;
     char *name;
     struct control_node *node;
-};
-
-struct names {
-    char **list;
-    size_t count;
 };
 
 struct waiter {
@@ -66,16 +63,15 @@ static void freed(void *object)
 
 static const struct control_ops program_ops = {.render = render, .freed = freed, .sized = true};
 
-/* Takes ownership of name. NULL: out of memory. */
-static struct program *program_new(struct bin_dir *bin, char *name)
+/* NULL: out of memory. */
+static struct program *program_new(struct bin_dir *bin, const char *name)
 {
     struct program *program = malloc(sizeof *program);
-    if (!program) {
-        free(name);
+    if (!program)
         return NULL;
-    }
-    *program = (struct program){.bin = bin, .name = name};
-    program->node = control_add(bin->dir, name, S_IFREG | 0555, &program_ops, program);
+    *program = (struct program){.bin = bin, .name = strdup(name)};
+    if (program->name)
+        program->node = control_add(bin->dir, name, S_IFREG | 0555, &program_ops, program);
     if (program->node)
         return program;
     freed(program);
@@ -83,14 +79,6 @@ static struct program *program_new(struct bin_dir *bin, char *name)
 }
 
 /* ---- the guest's answer ---- */
-
-static void clear_answer(struct bin_dir *bin)
-{
-    for (size_t i = 0; i < bin->answer.count; i++)
-        free(bin->answer.list[i]);
-    free(bin->answer.list);
-    bin->answer = (struct names){0};
-}
 
 /* Names that can be looked up, shown, and put behind "#!". */
 static bool is_name(const char *name, size_t len)
@@ -103,14 +91,6 @@ static bool is_name(const char *name, size_t len)
     return true;
 }
 
-static bool add_name(struct names *names, const char *name)
-{
-    if (!names->list && !(names->list = calloc(PROGRAMS_KEPT, sizeof *names->list)))
-        return false;
-    names->list[names->count] = strdup(name);
-    return names->list[names->count] && ++names->count;
-}
-
 static int take_names(struct bin_dir *bin, struct json_object *array)
 {
     for (size_t i = 0; i < json_object_array_length(array); i++) {
@@ -118,16 +98,10 @@ static int take_names(struct bin_dir *bin, struct json_object *array)
         if (!json_object_is_type(item, json_type_string))
             return -EPROTO;
         const char *name = json_object_get_string(item);
-        if (is_name(name, (size_t)json_object_get_string_len(item)) && bin->answer.count < PROGRAMS_KEPT &&
-            !add_name(&bin->answer, name))
-            return -EPROTO;
+        if (is_name(name, (size_t)json_object_get_string_len(item)) && bin->answer.count < PROGRAMS_KEPT)
+            names_add(&bin->answer, name);
     }
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return bin->answer.failed ? -EPROTO : 0;
 }
 
 /* Makes the directory what the guest has said; files that stay are the same as before. */
@@ -135,21 +109,18 @@ static void apply(struct bin_dir *bin)
 {
     struct program *merged[PROGRAMS_KEPT] = {NULL};
     size_t old = 0, count = 0;
-    if (bin->answer.count)
-        qsort(bin->answer.list, bin->answer.count, sizeof *bin->answer.list, by_name);
+    names_sort(&bin->answer);
     for (size_t i = 0; i < bin->answer.count; i++) {
-        char *name = bin->answer.list[i];
+        const char *name = bin->answer.list[i];
         if (count && strcmp(merged[count - 1]->name, name) == 0)
             continue;
         while (old < bin->count && strcmp(bin->programs[old]->name, name) < 0)
             control_remove(bin->programs[old++]->node);
         struct program *program;
-        if (old < bin->count && strcmp(bin->programs[old]->name, name) == 0) {
+        if (old < bin->count && strcmp(bin->programs[old]->name, name) == 0)
             program = bin->programs[old++];
-        } else {
+        else
             program = program_new(bin, name);
-            bin->answer.list[i] = NULL;
-        }
         if (program)
             merged[count++] = program;
     }
@@ -229,7 +200,7 @@ int bin_dir_frame(struct bin_dir *bin, const uint8_t *payload, size_t len)
     json_object_put(array);
     if (last) {
         apply(bin);
-        clear_answer(bin);
+        names_free(&bin->answer);
         bin->asking = bin->overdue = false;
         go_on(bin);
     }
@@ -240,7 +211,7 @@ void bin_dir_set_link(struct bin_dir *bin, struct agent_link *link)
 {
     bin->link = link;
     bin->asking = bin->overdue = false;
-    clear_answer(bin);
+    names_free(&bin->answer);
     go_on(bin);
 }
 
@@ -270,7 +241,7 @@ void bin_dir_free(struct bin_dir *bin)
         free(bin->waiters);
         bin->waiters = next;
     }
-    clear_answer(bin);
+    names_free(&bin->answer);
     free(bin->helper);
     free(bin->mountpoint);
     free(bin);

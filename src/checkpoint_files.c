@@ -22,31 +22,23 @@ static int set_backing(const char *path, const char *backing, struct err *err)
     return fd < 0 ? err_errno(err, errno, "%s", path) : qcow2_set_backing(fd, backing, err);
 }
 
-static void disk_name(size_t number, char name[static 32])
-{
-    if (number)
-        snprintf(name, 32, CHECKPOINT_LAYER, (unsigned)number);
-    else
-        snprintf(name, 32, "%s", CHECKPOINT_DISK);
-}
-
 /* Gives the directory a link to a disk, as its number `number` from above. */
-static int link_disk(const struct taking *t, const char *from, size_t number, struct err *err)
+static int link_disk(const struct taking *t, const char *from, unsigned number, struct err *err)
 {
-    char name[32];
-    disk_name(number, name);
+    char name[CHECKPOINT_DISK_NAME_SIZE];
+    checkpoint_disk_name(number, name);
     cleanup_free char *to = files_format("%s/%s", t->work.path, name);
     int rc = to ? files_link_or_copy(from, to) : -ENOMEM;
     return rc < 0 ? err_errno(err, -rc, "%s", from) : 0;
 }
 
 /* A template is a cache: its disks, which are few, come along. */
-static int link_template(const struct taking *t, size_t number, struct err *err)
+static int link_template(const struct taking *t, unsigned number, struct err *err)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0; i++) {
-        char name[32];
-        disk_name(i, name);
+    for (unsigned i = 0; rc == 0; i++) {
+        char name[CHECKPOINT_DISK_NAME_SIZE];
+        checkpoint_disk_name(i, name);
         cleanup_free char *from = files_format("%s/%s", t->template_directory, name);
         if (from && i > 0 && !files_exists(from))
             break;
@@ -58,15 +50,15 @@ static int link_template(const struct taking *t, size_t number, struct err *err)
 static int link_disks(const struct taking *t, struct err *err)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < t->disks.count; i++) {
-        char below[32];
-        disk_name(i + 1, below);
+    for (unsigned i = 0; rc == 0 && i < t->disks.count; i++) {
+        char below[CHECKPOINT_DISK_NAME_SIZE];
+        checkpoint_disk_name(i + 1, below);
         bool lowest = i + 1 == t->disks.count;
         rc = set_backing(t->disks.list[i], lowest && t->bottom ? t->bottom : below, err);
         if (rc == 0)
             rc = link_disk(t, t->disks.list[i], i, err);
     }
-    return rc == 0 && t->template_directory ? link_template(t, t->disks.count, err) : rc;
+    return rc == 0 && t->template_directory ? link_template(t, (unsigned)t->disks.count, err) : rc;
 }
 
 static int write_output(const struct taking *t, struct err *err)
@@ -126,19 +118,12 @@ static int add_disks(struct taking *t)
 {
     const struct supervisor *s = t->s;
     const struct disks *disks = &s->machine->disks;
-    const struct image *image = s->start->image;
     for (size_t i = disks->frozen.count; i > 0; i--)
         names_add(&t->disks, disks->frozen.list[i - 1]);
     if (disks->base.directory && disks->base_is_template)
         t->template_directory = strdup(disks->base.directory);
-    else if (disks->base.directory)
-        t->bottom = files_format("../%s/" CHECKPOINT_DISK, disks->base.name);
-    else if (s->start->options->root_disk)
-        t->bottom = realpath(s->start->options->root_disk, NULL);
-    else if (t->manifest.image)
-        t->bottom = strdup(image->rootfs);
     else
-        t->bottom = files_format("../../images/%s/" IMAGE_ROOTFS, image->build_id);
+        t->bottom = checkpoint_backing_name(&t->manifest, 0); /* which has no layers yet */
     return t->disks.failed || (!t->bottom && !t->template_directory) ? -ENOMEM : 0;
 }
 

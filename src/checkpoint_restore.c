@@ -231,13 +231,14 @@ static void begin(struct operation *operation)
         err_set(&r->err, EOPNOTSUPP, "its root disk is not a throw-away overlay file; mount with --root-mode cow");
     if (!r->err.code)
         r->shape = machine_shape(s, &r->err);
-    r->opening = !r->err.code;
-    if (r->opening && !worker_start(s->loop, &ops, r)) {
+    if (!r->err.code) {
+        r->opening = true;
+        if (worker_start(s->loop, &ops, r))
+            return; /* the thread writes r->err now */
         r->opening = false;
         err_errno(&r->err, errno, "thread");
     }
-    if (r->err.code)
-        finish(r);
+    finish(r);
 }
 
 void checkpoint_restore(struct supervisor *s, const char *name, bool boot, struct control_request *request, size_t len)

@@ -124,10 +124,12 @@ static void start_publishing(struct taking *t, const struct vmm_save_report *rep
         err_set(&t->err, ECANCELED, "given up");
     else
         taking_describe(t, report);
-    if (!t->err.code && !worker_start(t->s->loop, &ops, t))
+    if (!t->err.code) {
+        if (worker_start(t->s->loop, &ops, t))
+            return; /* the thread writes t->err now */
         err_errno(&t->err, errno, "thread");
-    if (t->err.code)
-        finish(t);
+    }
+    finish(t);
 }
 
 static void thaw(struct taking *t)

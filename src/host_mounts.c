@@ -100,6 +100,24 @@ static void worker_log(void *data, const char *line)
 
 static void worker_ended(void *data, const char *why);
 
+/* Tells the worker of one mount. */
+static void give(struct host_mounts *m, const struct host_mount *mount)
+{
+    const struct mount_spec *spec = &mount->spec;
+    struct worker_message message = {
+        .type = WORKER_MOUNT,
+        .id = mount->id,
+        .slot = mount->slot,
+        .flags = (spec->source ? 0 : WORKER_MOUNT_MEMORY) | (spec->read_only ? WORKER_MOUNT_READONLY : 0),
+        .owner = spec->owner,
+        .cache = spec->cache,
+        .size = spec->size,
+    };
+    if (spec->patterns)
+        snprintf(message.text, sizeof message.text, "%s", spec->patterns);
+    vfs_worker_send(m->worker, &message, spec->fd);
+}
+
 static void start_worker(struct host_mounts *m)
 {
     static const struct vfs_worker_ops ops = {
@@ -114,7 +132,7 @@ static void start_worker(struct host_mounts *m)
     struct worker_message start = {.type = WORKER_START};
     for (size_t i = 0; i < m->count; i++)
         if (m->list[i]->state != MOUNT_LEAVING)
-            host_mounts_give(m, m->list[i]);
+            give(m, m->list[i]);
     memcpy(start.text, m->nonce, SYNC_NONCE);
     vfs_worker_send(m->worker, &start, -1);
 }
@@ -162,23 +180,6 @@ void host_mounts_end_session(struct host_mounts *m)
     end_worker(m);
     m->nonce[0] = '\0';
     host_mounts_tell_agent(m);
-}
-
-bool host_mounts_give(struct host_mounts *m, const struct host_mount *mount)
-{
-    const struct mount_spec *spec = &mount->spec;
-    struct worker_message message = {
-        .type = WORKER_MOUNT,
-        .id = mount->id,
-        .slot = mount->slot,
-        .flags = (spec->source ? 0 : WORKER_MOUNT_MEMORY) | (spec->read_only ? WORKER_MOUNT_READONLY : 0),
-        .owner = spec->owner,
-        .cache = spec->cache,
-        .size = spec->size,
-    };
-    if (spec->patterns)
-        snprintf(message.text, sizeof message.text, "%s", spec->patterns);
-    return vfs_worker_send(m->worker, &message, spec->fd);
 }
 
 /* ---- what happens ---- */

@@ -273,17 +273,13 @@ void host_mounts_bind(struct host_mounts *m, struct mount_spec *spec, struct con
         control_reply_error(request, EBUSY, "bind: %s: %s is mounted below it and would be hidden; unbind that first",
                             spec->target, inner);
     else {
-        bool fits = m->worker && !spec->source;
         struct host_mount *mount = host_mounts_add(m, spec);
         if (!mount) {
             control_reply_error(request, errno, "bind: %s", strerror(errno));
             return;
         }
         wait_for_guest(mount, request, len);
-        if (fits && host_mounts_give(m, mount))
-            host_mounts_tell_agent(m);
-        else
-            host_mounts_begin_session(m, 0);
+        host_mounts_begin_session(m, 0);
     }
 }
 

@@ -53,8 +53,6 @@ void host_mounts_tell_agent(struct host_mounts *m);
 void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms);
 /* Ends the session there is; nothing is mounted any more. */
 void host_mounts_end_session(struct host_mounts *m);
-/* Tells the worker of one mount. */
-bool host_mounts_give(struct host_mounts *m, const struct host_mount *mount);
 
 /* host_mounts_files.c */
 int host_mounts_add_directory(struct host_mounts *m, struct control *control);

@@ -14,9 +14,9 @@
 #include "src/machine_link.h"
 #include "src/supervisor_internal.h"
 
-/* Our ends of a machine's streams, and its own. */
+/* The machine's ends of its streams, and our end of ctl; -1: not there. */
 struct ends {
-    int ctl[2], root[2], vfs[2], console[2];
+    int ctl, root, vfs, console, link;
 };
 
 static void machine_read_console(void *data, uint32_t events)
@@ -69,9 +69,22 @@ static void vm_crashed(void *data, const char *what)
     supervisor_log(m->s, "guest: %s", what);
 }
 
-static int socket_pair(int ends[2])
+static int socket_pair(int *ours, int *theirs)
 {
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+    int both[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) < 0)
+        return -errno;
+    *ours = both[0];
+    *theirs = both[1];
+    return 0;
+}
+
+static void close_ends(const struct ends *e)
+{
+    const int fds[] = {e->ctl, e->root, e->vfs, e->console, e->link};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
 }
 
 static struct watch *watch_stream(struct machine *m, int fd, loop_fd_fn *fn)
@@ -81,18 +94,16 @@ static struct watch *watch_stream(struct machine *m, int fd, loop_fd_fn *fn)
     return loop_watch(m->s->loop, fd, EPOLLIN, fn, m);
 }
 
+/* When it fails, the ends made by then are the machine's and *e's. */
 static int make_ends(struct machine *m, struct ends *e)
 {
-    int rc = socket_pair(e->ctl);
-    rc = rc ? rc : socket_pair(e->root);
-    rc = rc ? rc : socket_pair(e->vfs);
-    rc = rc ? rc : socket_pair(e->console);
+    int rc = socket_pair(&e->link, &e->ctl);
+    rc = rc ? rc : socket_pair(&m->root_fd, &e->root);
+    rc = rc ? rc : socket_pair(&m->vfs_fd, &e->vfs);
+    rc = rc ? rc : socket_pair(&m->console_fd, &e->console);
     rc = rc ? rc : pipe2(m->vmm_log_fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
     if (rc)
         return rc;
-    m->root_fd = e->root[0];
-    m->vfs_fd = e->vfs[0];
-    m->console_fd = e->console[0];
     m->console_watch = watch_stream(m, m->console_fd, machine_read_console);
     m->vmm_log_watch = loop_watch(m->s->loop, m->vmm_log_fd[0], EPOLLIN, read_vmm_log, m);
     return m->console_watch && m->vmm_log_watch ? 0 : -errno;
@@ -163,10 +174,10 @@ static int start_vmm(struct machine *m, const struct ends *e, const char *disk, 
     static const struct vmm_events vm_events = {.exited = vm_exited, .crashed = vm_crashed};
     struct vmm_config config = machine_config(m->s, m->disks.active, disk);
     config.load = load;
-    config.ports[0].fd = e->ctl[1];
-    config.ports[1].fd = e->root[1];
-    config.ports[2].fd = e->vfs[1];
-    config.console_fd = e->console[1];
+    config.ports[0].fd = e->ctl;
+    config.ports[1].fd = e->root;
+    config.ports[2].fd = e->vfs;
+    config.console_fd = e->console;
     config.log_fd = m->vmm_log_fd[1];
     int rc = m->backend->start(m->s->loop, &config, &vm_events, m, &m->vm, err);
     if (rc == 0 && config.root_mode != VMM_ROOT_COW) {
@@ -184,7 +195,7 @@ static char *file_of(const struct checkpoint *checkpoint, const char *name)
 
 static int start_on(struct machine *m, const struct checkpoint *base, bool load_memory, struct err *err)
 {
-    struct ends e;
+    struct ends e = {-1, -1, -1, -1, -1};
     const struct checkpoint *memory = load_memory ? base : NULL;
     cleanup_free char *disk = file_of(base, CHECKPOINT_DISK);
     cleanup_free char *ram = file_of(memory, CHECKPOINT_RAM), *state = file_of(memory, CHECKPOINT_STATE);
@@ -193,15 +204,17 @@ static int start_on(struct machine *m, const struct checkpoint *base, bool load_
     if (!m->disks.active || (base && !disk) || (memory && (!ram || !state)))
         return err_errno(err, ENOMEM, "mount");
     int rc = make_ends(m, &e);
-    if (rc < 0)
+    if (rc < 0) {
+        close_ends(&e);
         return err_errno(err, -rc, "mount: channels to the machine");
+    }
     m->loaded = load_memory;
     rc = start_vmm(m, &e, disk, load_memory ? &load : NULL, err);
     if (rc < 0) {
-        close(e.ctl[0]);
+        close(e.link);
         return rc;
     }
-    m->link = machine_link(m, e.ctl[0]);
+    m->link = machine_link(m, e.link);
     return m->link ? 0 : err_errno(err, errno, "mount: control channel");
 }
 

@@ -20,7 +20,6 @@
 enum { SEND_LIMIT_S = 1 };
 
 struct vfs_worker {
-    struct loop *loop;
     const struct vfs_worker_ops *ops;
     void *data;
     int control;
@@ -49,22 +48,21 @@ static void take_log(struct vfs_worker *w, const struct worker_message *message)
     w->ops->log(w->data, line);
 }
 
-/* What the worker may say, and nothing else: it may be in the guest's hands. False: it is over with it. */
-static bool take_message(struct vfs_worker *w, const struct worker_message *message)
+/* What the worker may say, and nothing else: it may be in the guest's hands. */
+static void take_message(struct vfs_worker *w, const struct worker_message *message)
 {
     switch (message->type) {
     case WORKER_DONE:
         w->ops->done(w->data, message->what, message->id, message->error);
-        return true;
+        break;
     case WORKER_CONFINED:
         w->ops->confined(w->data, message->flags, message->landlock_abi);
-        return true;
+        break;
     case WORKER_LOG:
         take_log(w, message);
-        return true;
+        break;
     default:
         broke_rules(w);
-        return false;
     }
 }
 
@@ -134,7 +132,7 @@ struct vfs_worker *vfs_worker_start(struct loop *loop, int stream_fd, int counte
         err_errno(err, ENOMEM, "start gondolin-vfs");
         return NULL;
     }
-    *w = (struct vfs_worker){.loop = loop, .ops = ops, .data = data, .control = -1, .pidfd = -1};
+    *w = (struct vfs_worker){.ops = ops, .data = data, .control = -1, .pidfd = -1};
     int rc = spawn(w, stream_fd, counters_fd, err);
     if (rc == 0) {
         w->control_watch = loop_watch(loop, w->control, EPOLLIN, control_ready, w);

@@ -1,6 +1,6 @@
 # Control files and jobs, without a kernel and without a guest.
 CONTROL_BENCH = tests/unit/controlbench.c tests/unit/controlbench.h
-CONTROL_TEST_LIBS = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) $(JSON_LIBS) \
+CONTROL_TEST_LIBS = src/libsupervisor.a images/libimages.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) $(JSON_LIBS) \
 	-lpthread $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow \
@@ -34,10 +34,10 @@ TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frame
 
 check_PROGRAMS += tests/fuzz/replay-pump tests/fuzz/replay-frames tests/fuzz/replay-records
 tests_fuzz_replay_records_SOURCES = tests/fuzz/fuzz-records.c $(FUZZ_COMMON)
-tests_fuzz_replay_records_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) \
+tests_fuzz_replay_records_LDADD = src/libsupervisor.a images/libimages.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) \
 	$(JSON_LIBS) -lpthread
 tests_fuzz_replay_pump_SOURCES = tests/fuzz/fuzz-pump.c $(FUZZ_COMMON)
 tests_fuzz_replay_pump_LDADD = fs/libhostview.a fs/libfs.a src/libcommon.a -lpthread
 tests_fuzz_replay_frames_SOURCES = tests/fuzz/fuzz-frames.c $(FUZZ_COMMON)
-tests_fuzz_replay_frames_LDADD = src/libsupervisor.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) \
+tests_fuzz_replay_frames_LDADD = src/libsupervisor.a images/libimages.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) \
 	$(JSON_LIBS) -lpthread

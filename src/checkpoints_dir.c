@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "src/cleanup.h"
+#include "src/request_work.h"
 #include "src/supervisor_internal.h"
-#include "vmm/worker.h"
 
 /* One for each node of a checkpoint's directory. */
 struct entry {
@@ -28,6 +28,37 @@ static struct entry *entry_new(struct supervisor *s, const char *name)
 static void entry_freed(void *object)
 {
     free(object);
+}
+
+/* What a thread does to a checkpoint. The strings are its own: it may outlive the supervisor's. */
+struct change {
+    struct supervisor *s;
+    char *store, *name;
+    char *text; /* the new description, `len` bytes */
+    size_t len;
+};
+
+static void change_free(void *data)
+{
+    struct change *c = data;
+    free(c->store);
+    free(c->name);
+    free(c->text);
+    free(c);
+}
+
+/* NULL: out of memory. */
+static struct change *change_new(const struct entry *e, const char *text, size_t len)
+{
+    struct change *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    *c = (struct change){
+        .s = e->s, .store = strdup(e->s->store), .name = strdup(e->name), .text = strndup(text, len), .len = len};
+    if (c->store && c->name && c->text)
+        return c;
+    change_free(c);
+    return NULL;
 }
 
 /* ---- status ---- */
@@ -67,19 +98,31 @@ static void render_description(void *object, FILE *out)
         fprintf(out, "%s%s", text, text[strlen(text) - 1] == '\n' ? "" : "\n");
 }
 
+static void description_written(void *data, struct control_request *request, const struct err *err)
+{
+    const struct change *c = data;
+    if (request && err->code)
+        control_reply_error(request, err->code, "description: %s", err->text);
+    else if (request)
+        control_reply_written(request, c->len);
+}
+
+static int set_description(void *data, struct err *err)
+{
+    const struct change *c = data;
+    return checkpoint_set_description(c->store, c->name, c->text, err);
+}
+
 static void write_description(struct control_handle *handle, const char *data, size_t len, off_t offset,
                               struct control_request *request)
 {
+    static const struct request_work_ops ops = {.work = set_description, .answer = description_written, .free = change_free};
     (void)offset;
     const struct entry *e = control_handle_object(handle);
-    struct err err = {0};
-    cleanup_free char *text = strndup(data, len);
-    if (text && strlen(text) != len)
+    if (memchr(data, '\0', len))
         control_reply_error(request, EINVAL, "description: a NUL byte");
-    else if (!text || checkpoint_set_description(e->s->store, e->name, text, &err) < 0)
-        control_reply_error(request, text ? err.code : ENOMEM, "description: %s", text ? err.text : "out of memory");
     else
-        control_reply_written(request, len);
+        request_work_start(e->s->loop, request, "description", &ops, change_new(e, data, len));
 }
 
 static const struct control_ops description_ops = {.render = render_description,
@@ -90,59 +133,27 @@ static const struct control_ops description_ops = {.render = render_description,
 
 /* ---- removing ---- */
 
-struct removal {
-    struct supervisor *s;
-    struct control_request *request; /* NULL: nobody waits any more */
-    char *store, *name; /* its own: the thread may outlive the supervisor's */
-    struct err err;
-};
-
-static void remove_it(void *data)
+static int remove_it(void *data, struct err *err)
 {
-    struct removal *r = data;
-    checkpoint_remove(r->store, r->name, &r->err);
+    const struct change *c = data;
+    return checkpoint_remove(c->store, c->name, err);
 }
 
-static void removal_free(void *data)
+static void removed(void *data, struct control_request *request, const struct err *err)
 {
-    struct removal *r = data;
-    free(r->store);
-    free(r->name);
-    free(r);
-}
-
-static void removed(void *data)
-{
-    struct removal *r = data;
-    checkpoints_dir_refresh(r->s);
-    if (r->request && r->err.code)
-        control_reply_error(r->request, r->err.code, "%s", r->err.text);
-    else if (r->request)
-        control_reply_removed(r->request);
-    removal_free(r);
-}
-
-static void removal_interrupted(struct control_request *request, void *data)
-{
-    struct removal *r = data;
-    r->request = NULL;
-    control_reply_error(request, EINTR, "interrupted");
+    const struct change *c = data;
+    checkpoints_dir_refresh(c->s);
+    if (request && err->code)
+        control_reply_error(request, err->code, "%s", err->text);
+    else if (request)
+        control_reply_removed(request);
 }
 
 static void entry_rmdir(void *object, struct control_request *request)
 {
-    static const struct worker_ops ops = {.work = remove_it, .done = removed, .release = removal_free};
+    static const struct request_work_ops ops = {.work = remove_it, .answer = removed, .free = change_free};
     const struct entry *e = object;
-    struct removal *r = calloc(1, sizeof *r);
-    if (r)
-        *r = (struct removal){.s = e->s, .request = request, .store = strdup(e->s->store), .name = strdup(e->name)};
-    if (!r || !r->store || !r->name || !worker_start(e->s->loop, &ops, r)) {
-        control_reply_error(request, ENOMEM, "rmdir: %s: out of memory", e->name);
-        if (r)
-            removal_free(r);
-        return;
-    }
-    control_request_on_interrupt(request, removal_interrupted, r);
+    request_work_start(e->s->loop, request, "rmdir", &ops, change_new(e, "", 0));
 }
 
 static const struct control_ops entry_ops = {.rmdir_later = entry_rmdir, .freed = entry_freed};

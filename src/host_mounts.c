@@ -66,11 +66,17 @@ static bool new_nonce(char nonce[SYNC_NONCE + 1])
     return true;
 }
 
+/* The next one is not started before it has gone: they would read from the same stream. */
 static void end_worker(struct host_mounts *m)
 {
-    vfs_worker_free(m->worker);
-    m->worker = NULL;
+    timer_cancel(m->restart_timer);
+    m->restart_timer = NULL;
+    m->start_wanted = false;
     m->confined = 0;
+    if (m->worker) {
+        m->worker_leaves = true;
+        vfs_worker_kill(m->worker);
+    }
 }
 
 static void worker_confined(void *data, uint32_t how, unsigned landlock_abi)
@@ -98,6 +104,7 @@ static void worker_log(void *data, const char *line)
     host_mounts_say(data, "files of the host: %s", line);
 }
 
+static void worker_failed(struct host_mounts *m, const char *why);
 static void worker_ended(void *data, const char *why);
 
 /* Tells the worker of one mount. */
@@ -123,10 +130,14 @@ static void start_worker(struct host_mounts *m)
     static const struct vfs_worker_ops ops = {
         .confined = worker_confined, .done = worker_done, .log = worker_log, .ended = worker_ended};
     struct err err = {0};
+    if (m->worker) {
+        m->start_wanted = true;
+        return;
+    }
     m->started_ms = loop_now_ms();
     m->worker = vfs_worker_start(m->loop, m->stream_fd, m->counters_fd, &ops, m, &err);
     if (!m->worker) {
-        worker_ended(m, err.text);
+        worker_failed(m, err.text);
         return;
     }
     struct worker_message start = {.type = WORKER_START};
@@ -146,9 +157,8 @@ static void restart(void *data)
 
 /* The guest hears of the new session at once, which ends the old one there; one that cannot live is not started over and
  * over without a pause. */
-static void worker_ended(void *data, const char *why)
+static void worker_failed(struct host_mounts *m, const char *why)
 {
-    struct host_mounts *m = data;
     struct json_object *event = json_object_new_object();
     host_mounts_say(m, "files of the host: %s; it is started again", why);
     json_object_object_add(event, "why", json_object_new_string(why));
@@ -158,11 +168,22 @@ static void worker_ended(void *data, const char *why)
     host_mounts_begin_session(m, soon ? RESTART_PAUSE_MS : 0);
 }
 
+static void worker_ended(void *data, const char *why)
+{
+    struct host_mounts *m = data;
+    bool expected = m->worker_leaves;
+    vfs_worker_free(m->worker);
+    m->worker = NULL;
+    m->worker_leaves = false;
+    if (!expected)
+        worker_failed(m, why);
+    else if (m->start_wanted)
+        start_worker(m);
+}
+
 void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms)
 {
     end_worker(m);
-    timer_cancel(m->restart_timer);
-    m->restart_timer = NULL;
     if (m->stream_fd < 0 || !m->agent || !new_nonce(m->nonce))
         return;
     for (size_t i = 0; i < m->count; i++)
@@ -187,8 +208,6 @@ void host_mounts_end_session(struct host_mounts *m)
 void host_mounts_connect(struct host_mounts *m, int stream_fd)
 {
     end_worker(m);
-    timer_cancel(m->restart_timer);
-    m->restart_timer = NULL;
     if (m->stream_fd >= 0)
         close(m->stream_fd);
     m->stream_fd = stream_fd;
@@ -281,8 +300,6 @@ void host_mounts_disconnect(struct host_mounts *m)
 {
     m->agent = false;
     end_worker(m);
-    timer_cancel(m->restart_timer);
-    m->restart_timer = NULL;
     host_mounts_fail_requests(m);
 }
 
@@ -324,6 +341,7 @@ void host_mounts_free(struct host_mounts *m)
     if (!m)
         return;
     host_mounts_disconnect(m);
+    vfs_worker_free(m->worker);
     while (m->count > 0)
         host_mounts_remove(m, m->list[m->count - 1]);
     if (m->counters)

@@ -312,7 +312,7 @@ void host_mounts_status(const struct host_mounts *m, FILE *out)
 {
     static const char *const landlock[] = {"no", "yes"};
     fprintf(out, "mounts %zu\n", m->count);
-    if (!m->worker)
+    if (!m->worker || m->worker_leaves)
         return;
     fprintf(out, "mounts_pid %d\nmounts_restarts %llu\n", (int)vfs_worker_pid(m->worker),
             (unsigned long long)m->restarts);

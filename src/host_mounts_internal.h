@@ -38,6 +38,8 @@ struct host_mounts {
     char nonce[SYNC_NONCE + 1]; /* the session's; "": there has been none */
 
     struct vfs_worker *worker;
+    bool worker_leaves; /* it has been killed, but is not gone yet */
+    bool start_wanted;  /* as soon as it is gone */
     struct timer *restart_timer;
     uint64_t started_ms, restarts;
     uint32_t confined;

@@ -21,7 +21,10 @@ src_libhost_a_SOURCES = \
 	src/libexec.c src/libexec.h \
 	src/mount_options.c src/mount_options.h \
 	src/mountpoint.c src/mountpoint.h \
+	src/host_path.c src/host_path.h \
 	src/mount_spec.c src/mount_spec.h \
+	src/bind.c \
+	src/request_work.c src/request_work.h \
 	src/nearest.c src/nearest.h \
 	src/options.c src/options.h src/options_help.c \
 	src/progress.c src/progress.h \

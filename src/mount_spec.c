@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "src/cleanup.h"
+#include "src/host_path.h"
 #include "src/nearest.h"
 #include "src/options.h"
 
@@ -170,18 +171,24 @@ static int set_target(const char *what, struct mount_spec *spec, const char *tex
 
 static int set_source(const char *what, struct mount_spec *spec, const char *text, struct err *err)
 {
-    struct stat st;
     if (!*text)
         return err_set(err, EINVAL, "%s: the path on the host is empty; HOST:GUEST[:OPTION,...] is expected", what);
-    spec->source = realpath(text, NULL);
-    spec->fd = spec->source ? open(spec->source, O_PATH | O_CLOEXEC) : -1;
-    if (spec->fd < 0 || fstat(spec->fd, &st) < 0)
-        return err_errno(err, errno, "%s: %.300s", what, text);
+    spec->source = strdup(text);
+    return spec->source ? 0 : err_errno(err, ENOMEM, "%s", what);
+}
+
+static int check_source(const char *what, struct mount_spec *spec, const char *given, struct err *err)
+{
+    struct stat st;
+    if (fstat(spec->fd, &st) < 0)
+        return err_errno(err, errno, "%s: %.300s", what, given);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-        return err_set(err, ENOTDIR, "%s: %.300s: neither a directory nor a regular file", what, text);
-    if (faccessat(AT_FDCWD, spec->source, R_OK | (S_ISDIR(st.st_mode) ? X_OK : 0), AT_EACCESS) < 0)
-        return err_errno(err, errno, "%s: %.300s", what, text);
+        return err_set(err, ENOTDIR, "%s: %.300s: neither a directory nor a regular file", what, given);
+    if (faccessat(spec->fd, "", R_OK | (S_ISDIR(st.st_mode) ? X_OK : 0), AT_EACCESS | AT_EMPTY_PATH) < 0)
+        return err_errno(err, errno, "%s: %.300s", what, given);
     spec->is_file = S_ISREG(st.st_mode);
+    if (spec->is_file && spec->patterns)
+        return err_set(err, EINVAL, "%s: %.200s: shadow is for directories", what, given);
     return 0;
 }
 
@@ -198,7 +205,7 @@ void mount_spec_free(struct mount_spec *spec)
     *spec = (struct mount_spec){.fd = -1};
 }
 
-int mount_spec_bind(const char *what, const char *text, struct mount_spec *out, struct err *err)
+int mount_spec_read(const char *what, const char *text, struct mount_spec *out, struct err *err)
 {
     *out = (struct mount_spec){.fd = -1};
     cleanup_free char *copy = strdup(text);
@@ -211,8 +218,29 @@ int mount_spec_bind(const char *what, const char *text, struct mount_spec *out, 
     rc = rc ? rc : set_source(what, out, source, err);
     rc = rc ? rc : set_target(what, out, target, err);
     rc = rc ? rc : set_options(what, out, rest, err);
-    if (rc == 0 && out->is_file && out->patterns)
-        rc = err_set(err, EINVAL, "%s: %.200s: shadow is for directories", what, out->source);
+    if (rc < 0)
+        mount_spec_free(out);
+    return rc;
+}
+
+int mount_spec_open(const char *what, struct mount_spec *spec, dev_t avoid, struct err *err)
+{
+    cleanup_free char *given = steal_pointer(&spec->source);
+    int fd = host_path_open(given, avoid, &spec->source);
+    if (fd == -EDEADLK)
+        return err_set(err, EDEADLK, "%s: %.300s: lies in this sandbox itself", what, given);
+    if (fd < 0)
+        return err_errno(err, -fd, "%s: %.300s", what, given);
+    spec->fd = fd;
+    return check_source(what, spec, given, err);
+}
+
+int mount_spec_bind(const char *what, const char *text, struct mount_spec *out, struct err *err)
+{
+    int rc = mount_spec_read(what, text, out, err);
+    if (rc < 0)
+        return rc;
+    rc = mount_spec_open(what, out, 0, err);
     if (rc < 0)
         mount_spec_free(out);
     return rc;

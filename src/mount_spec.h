@@ -10,12 +10,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "fs/worker_proto.h"
 #include "src/err.h"
 
 struct mount_spec {
-    char *source; /* absolute; NULL: memory */
+    char *source; /* absolute, without symlinks; NULL: memory */
     char *target; /* absolute, without "//", ".", ".." and a '/' at the end */
     int fd;       /* of the source, O_PATH; -1: memory */
     bool is_file, read_only, no_exec;
@@ -31,7 +32,12 @@ struct mount_specs {
     size_t count;
 };
 
-/* Both begin their sentence with `what` ("--bind", "bind"). 0, or -errno with *err set and nothing to free. */
+/* All begin their sentence with `what` ("--bind", "bind"). 0, or -errno with *err set and, but for mount_spec_open, nothing
+ * to free. What --bind says in two steps: reading it, which asks nothing of the host (spec->source is as given), and opening
+ * the source, which may block and is refused (-EDEADLK) where the source lies in the file system `avoid`, as in
+ * src/host_path.h. */
+int mount_spec_read(const char *what, const char *text, struct mount_spec *out, struct err *err);
+int mount_spec_open(const char *what, struct mount_spec *spec, dev_t avoid, struct err *err);
 int mount_spec_bind(const char *what, const char *text, struct mount_spec *out, struct err *err);
 int mount_spec_memory(const char *what, const char *text, struct mount_spec *out, struct err *err);
 void mount_spec_free(struct mount_spec *spec);

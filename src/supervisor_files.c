@@ -281,28 +281,14 @@ static void verb_restore(void *object, char **words, size_t count, struct contro
 
 static int check_bind(void *object, char **words, size_t count, struct err *err)
 {
-    struct mount_spec spec;
     (void)object, (void)count;
-    if (words[1][0] != '/')
-        return -err_set(err, EINVAL, "bind: \"%.200s\": the path on the host has to be absolute", words[1]);
-    int rc = mount_spec_bind("bind", words[1], &spec, err);
-    if (rc == 0)
-        mount_spec_free(&spec);
-    return -rc;
+    return -bind_check(words[1], err);
 }
 
 static void verb_bind(void *object, char **words, size_t count, struct control_request *request, size_t len)
 {
-    struct supervisor *s = object;
-    struct mount_spec spec;
-    struct err err = {0};
     (void)count;
-    if (mount_spec_bind("bind", words[1], &spec, &err) < 0) {
-        control_reply_error(request, err.code, "%s", err.text);
-        return;
-    }
-    host_mounts_bind(s->mounts, &spec, request, len);
-    mount_spec_free(&spec);
+    bind_later(object, words[1], request, len);
 }
 
 static void verb_unbind(void *object, char **words, size_t count, struct control_request *request, size_t len)

@@ -150,6 +150,10 @@ void checkpoint_restore_settled(struct supervisor *s);
 void checkpoint_restore_failed(struct supervisor *s, const char *why); /* the new machine */
 void checkpoint_restore_ended(struct supervisor *s);                   /* the one that is there */
 
+/* bind.c: the verb `bind` and what follows it on its line. The check asks nothing of the host. */
+int bind_check(const char *text, struct err *err);
+void bind_later(struct supervisor *s, const char *text, struct control_request *request, size_t len);
+
 /* checkpoints_dir.c: the directory checkpoints/. 0 or -errno. */
 int checkpoints_dir_add(struct supervisor *s);
 void checkpoints_dir_refresh(void *object);

@@ -26,19 +26,26 @@ struct vfs_worker {
     pid_t pid;
     int pidfd;
     struct watch *control_watch, *pid_watch;
+    bool broke_rules;
 };
 
-static void stop_watching(struct vfs_worker *w)
+static void stop_listening(struct vfs_worker *w)
 {
     watch_del(w->control_watch);
-    watch_del(w->pid_watch);
-    w->control_watch = w->pid_watch = NULL;
+    w->control_watch = NULL;
+}
+
+void vfs_worker_kill(struct vfs_worker *w)
+{
+    stop_listening(w);
+    if (w->pid > 0)
+        kill(w->pid, SIGKILL);
 }
 
 static void broke_rules(struct vfs_worker *w)
 {
-    stop_watching(w);
-    w->ops->ended(w->data, "gondolin-vfs sent what is not in its protocol");
+    w->broke_rules = true;
+    vfs_worker_kill(w);
 }
 
 static void take_log(struct vfs_worker *w, const struct worker_message *message)
@@ -75,13 +82,22 @@ static void control_ready(void *data, uint32_t events)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) { /* its end tells the rest */
-        watch_del(w->control_watch);
-        w->control_watch = NULL;
+        stop_listening(w);
     } else if (n != (ssize_t)sizeof message) {
         broke_rules(w);
     } else {
         take_message(w, &message);
     }
+}
+
+static void explain_end(const struct vfs_worker *w, int status, char *why, size_t size)
+{
+    if (w->broke_rules)
+        snprintf(why, size, "gondolin-vfs sent what is not in its protocol");
+    else if (WIFSIGNALED(status))
+        snprintf(why, size, "gondolin-vfs was killed by signal %d", WTERMSIG(status));
+    else
+        snprintf(why, size, "gondolin-vfs ended with status %d", WEXITSTATUS(status));
 }
 
 /* Its last words are still in the socket. */
@@ -98,11 +114,10 @@ static void process_ended(void *data, uint32_t events)
     while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
         ;
     w->pid = 0;
-    stop_watching(w);
-    if (WIFSIGNALED(status))
-        snprintf(why, sizeof why, "gondolin-vfs was killed by signal %d", WTERMSIG(status));
-    else
-        snprintf(why, sizeof why, "gondolin-vfs ended with status %d", WEXITSTATUS(status));
+    watch_del(w->pid_watch);
+    w->pid_watch = NULL;
+    stop_listening(w);
+    explain_end(w, status, why, sizeof why);
     w->ops->ended(w->data, why);
 }
 
@@ -160,8 +175,7 @@ bool vfs_worker_send(struct vfs_worker *w, const struct worker_message *message,
     }
     if (sendmsg(w->control, &header, MSG_NOSIGNAL) == (ssize_t)sizeof *message)
         return true;
-    if (w->pid > 0)
-        kill(w->pid, SIGKILL); /* it does not listen: process_ended follows */
+    vfs_worker_kill(w); /* it does not listen */
     return false;
 }
 
@@ -174,12 +188,8 @@ void vfs_worker_free(struct vfs_worker *w)
 {
     if (!w)
         return;
-    stop_watching(w);
-    if (w->pid > 0) {
-        kill(w->pid, SIGKILL);
-        while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
+    vfs_worker_kill(w);
+    watch_del(w->pid_watch);
     if (w->pidfd >= 0)
         close(w->pidfd);
     if (w->control >= 0)

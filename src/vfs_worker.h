@@ -18,7 +18,7 @@ struct vfs_worker_ops {
     void (*confined)(void *data, uint32_t how, unsigned landlock_abi); /* enum worker_confinement */
     void (*done)(void *data, uint32_t what, uint32_t id, int code);    /* the answer to a message; errno value or 0 */
     void (*log)(void *data, const char *line);
-    /* It is over, whether it died or broke the rules; `why` is a sentence. The callee frees it. Called once. */
+    /* The process is gone, whatever the reason; `why` is a sentence. The callee frees the worker. Called once. */
     void (*ended)(void *data, const char *why);
 };
 
@@ -28,7 +28,9 @@ struct vfs_worker *vfs_worker_start(struct loop *loop, int stream_fd, int counte
 /* Sends one message, with a descriptor (borrowed) or -1. False when it is not taken: then the worker is ending. */
 bool vfs_worker_send(struct vfs_worker *worker, const struct worker_message *message, int fd);
 pid_t vfs_worker_pid(const struct vfs_worker *worker);
-/* Kills the process if it still runs. Safe in callbacks. NULL is ignored. */
+/* `ended` follows, as soon as the process is gone: one that waits for a disk, or for this very loop, takes its time. */
+void vfs_worker_kill(struct vfs_worker *worker);
+/* Kills the process if it still runs; then it is left to whoever inherits it. NULL is ignored. */
 void vfs_worker_free(struct vfs_worker *worker);
 
 #endif

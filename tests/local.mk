@@ -20,6 +20,7 @@ include $(top_srcdir)/tests/unit/options.mk
 include $(top_srcdir)/tests/unit/patterns.mk
 include $(top_srcdir)/tests/unit/ended.mk
 include $(top_srcdir)/tests/unit/holders.mk
+include $(top_srcdir)/tests/unit/host-path.mk
 include $(top_srcdir)/tests/unit/copier.mk
 include $(top_srcdir)/tests/unit/guest.mk
 include $(top_srcdir)/tests/unit/vmm.mk

@@ -52,6 +52,10 @@ verb_refused 'would be hidden' "bind $scratch/two:/srv"
 verb_refused 'has to be absolute' 'bind two:/srv/three'
 verb_refused 'No such file' "bind $scratch/none:/srv/three"
 verb_refused 'nothing of the host' 'unbind /srv/three'
+ln -s "$sb/root" "$scratch/in"
+for inside in "$sb/root/srv" "$sb" "$scratch/in/srv" "$scratch/one/../in/srv"; do
+    verb_refused 'in this sandbox itself' "bind $inside:/srv/three"
+done
 verb "bind $scratch/two:/etc/passwd/x" && fail "a mount below a file"
 grep -q 'Not a directory' "$sb/error" || fail "below a file: $(cat "$sb/error")"
 [ "$(status_of mounts)" = 2 ] || fail "a mount that failed is still there"

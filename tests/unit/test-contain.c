@@ -99,7 +99,7 @@ static void expect_all_gone(int fd)
     cr_expect_eq(read(fd, &byte, 1), 0);
 }
 
-Test(contain, offspring_dies_with_the_caller, .timeout = 10)
+Test(contain, offspring_dies_with_the_caller, .timeout = 60)
 {
     int ends[2];
     cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
@@ -123,7 +123,7 @@ static void interrupt(void *data, const char *phase, double fraction)
     kill(getpid(), SIGTERM);
 }
 
-Test(contain, a_signal_ends_it_in_order, .timeout = 10)
+Test(contain, a_signal_ends_it_in_order, .timeout = 60)
 {
     int ends[2];
     struct err err = {0};

@@ -403,6 +403,21 @@ static int hostdir_setattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
     return rc < 0 ? rc : hostdir_getattr(vfs, node, file, out);
 }
 
+static int hostdir_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out)
+{
+    struct statx st;
+    (void)vfs;
+    if (statx(node->fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) < 0)
+        return hostdir_error();
+    bool has_birth = st.stx_mask & STATX_BTIME;
+    *out = (struct vfs_identity){.dev = node->dev,
+                                 .ino = node->ino,
+                                 .born_sec = has_birth ? st.stx_btime.tv_sec : 0,
+                                 .born_nsec = has_birth ? st.stx_btime.tv_nsec : 0,
+                                 .type = node->type};
+    return 0;
+}
+
 static ssize_t hostdir_readlink(struct vfs *vfs, struct vfs_node *node, char *target, size_t size)
 {
     (void)vfs;
@@ -455,6 +470,8 @@ static const struct vfs_ops OPS = {
     .fallocate = hostdir_fallocate,
     .lseek = hostdir_lseek,
     .copy = hostdir_copy,
+    .path = hostdir_path,
+    .identify = hostdir_identify,
     .lock_open = hostdir_lock_open,
     .setxattr = hostdir_setxattr,
     .getxattr = hostdir_getxattr,

@@ -21,6 +21,7 @@ FS_SERVER_SOURCES = \
 	fs/server_nodes.c \
 	fs/server_notify.c \
 	fs/server_readdir.c \
+	fs/server_state.c \
 	fs/slots.c fs/slots.h \
 	fs/vfs.h \
 	fs/wire.c fs/wire.h \

@@ -370,6 +370,28 @@ static ssize_t table_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_
     return same_mount(in, out) ? PASS(copy, in, offset_in, out, offset_out, length) : -EXDEV;
 }
 
+/* The name of a mount that has been taken out leads nowhere. */
+static int table_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size)
+{
+    struct mounttable *table = (struct mounttable *)vfs;
+    if (is_own(vfs, node))
+        return -ENOENT;
+    struct vfs *stack = vfs_top(node);
+    const struct mount *mount = stack->mounted;
+    pthread_mutex_lock(&table->lock);
+    int len = snprintf(path, size, "%s%s", mount->name, mount->name[0] ? "/" : "");
+    pthread_mutex_unlock(&table->lock);
+    if (len == 0 || !stack->ops->path)
+        return -ENOENT;
+    return (size_t)len < size ? stack->ops->path(stack, node, path + len, size - (size_t)len) : -ENAMETOOLONG;
+}
+
+static int table_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out)
+{
+    struct vfs *stack = vfs_top(node);
+    return !is_own(vfs, node) && stack->ops->identify ? stack->ops->identify(stack, node, out) : -ENOENT;
+}
+
 static int table_lock_open(struct vfs *vfs, struct vfs_node *node)
 {
     (void)vfs;
@@ -402,6 +424,8 @@ static const struct vfs_ops OPS = {
     .fallocate = table_fallocate,
     .lseek = table_lseek,
     .copy = table_copy,
+    .path = table_path,
+    .identify = table_identify,
     .lock_open = table_lock_open,
     .setxattr = table_setxattr,
     .getxattr = table_getxattr,

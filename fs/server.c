@@ -108,14 +108,13 @@ struct server *server_new(const struct server_config *config, struct vfs *root, 
     return server;
 }
 
-/* Ends the session: nothing the peer has ever named means anything afterwards. */
-static void end_session(struct server *server)
+void server_end_session(struct server *server)
 {
     pool_drain(server->pool);
     server_locks_end(server);
     server_handles_clear(server);
     server_nodes_clear(server);
-    server->ready = false;
+    server->ready = server->adopted = false;
 }
 
 void server_free(struct server *server)
@@ -123,7 +122,7 @@ void server_free(struct server *server)
     if (!server)
         return;
     if (server->pool)
-        end_session(server);
+        server_end_session(server);
     pool_free(server->pool);
     server_nodes_fini(server);
     slots_fini(&server->handles);
@@ -214,6 +213,16 @@ static int pin_named(struct call *call)
     return call->handle ? 0 : -EBADF;
 }
 
+/* What an earlier server opened can still be closed. */
+static bool is_stale(const struct call *call)
+{
+    uint32_t opcode = call->request.op->opcode;
+    if (opcode == FUSE_RELEASE || opcode == FUSE_RELEASEDIR)
+        return false;
+    return (call->node && !call->node->vnode) || (call->node2 && !call->node2->vnode) ||
+           (call->handle && !call->handle->file);
+}
+
 void server_call_unpin(struct call *call)
 {
     server_handle_unpin(call->server, call->handle);
@@ -288,6 +297,8 @@ static bool queue(const struct call *call, const uint8_t *message)
 static void serve(struct call *call, const uint8_t *message)
 {
     int result = pin_named(call);
+    if (result == 0 && is_stale(call))
+        result = -ESTALE;
     if (result == 0) {
         result = call->request.op->may_block ? CALL_WAITS : run(call);
         if (result == CALL_WAITS) {
@@ -341,7 +352,7 @@ static void dispatch(struct call *call, const uint8_t *message)
     case FUSE_NOTIFY_REPLY: /* nothing was asked */
         break;
     case FUSE_DESTROY:
-        end_session(call->server);
+        server_end_session(call->server);
         server_reply(call, 0);
         break;
     default:
@@ -355,7 +366,11 @@ int server_receive(struct server *server, uint8_t *message, size_t len)
     int rc = wire_decode(message, len, &server->limits, &call.request);
     if (rc == -EPROTO)
         return rc;
-    if ((call.request.header.opcode == FUSE_INIT) == server->ready)
+    bool begins = call.request.header.opcode == FUSE_INIT;
+    if (begins && server->adopted)
+        server_end_session(server);
+    server->adopted = false;
+    if (begins == server->ready)
         return -EPROTO;
     if (rc < 0)
         server_reply(&call, rc);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct server;
 struct vfs;
@@ -50,6 +51,16 @@ void server_invalidate_known(struct server *server);
 
 /* Nobody knows what has changed: one notice that stands for all nodes. */
 bool server_invalidate_all(struct server *server);
+
+/* What the peer knows by number (nodes and open files), for another server that goes on with this one's session: in
+ * another process, or for a peer that comes back from an earlier time. No request may be under way. 0, or -errno when
+ * memory or `out` fails. Locks are not in it. */
+int server_save(struct server *server, FILE *out);
+/* On a new server, whose provider finds its nodes by path. What is not there any more, or not the same, or may not be
+ * opened, answers ESTALE from now on. The peer either goes on, and then has to forget what it cached
+ * (server_invalidate_known), or begins anew with INIT, and nothing has happened. -EPROTO: that is no such state, or it has
+ * more in it than fits; the server is as before. */
+int server_adopt(struct server *server, const uint8_t *state, size_t len);
 
 /* Waits for requests being worked on, forgets all nodes and closes all handles. NULL is ignored. */
 void server_free(struct server *server);

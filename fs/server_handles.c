@@ -5,12 +5,14 @@
 
 #include "fs/server_internal.h"
 
-int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t node_id, bool directory, uint64_t *id)
+int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t node_id, bool directory, uint32_t access,
+                        uint64_t *id)
 {
     struct handle *handle = calloc(1, sizeof *handle);
     int rc = handle ? 0 : -ENOMEM;
     if (handle) {
-        *handle = (struct handle){.file = file, .node_id = node_id, .directory = directory, .lock_fd = -1};
+        *handle = (struct handle){
+            .file = file, .node_id = node_id, .directory = directory, .access = access, .lock_fd = -1};
         pthread_mutex_lock(&server->lock);
         rc = slots_add(&server->handles, handle, &handle->id);
         pthread_mutex_unlock(&server->lock);
@@ -22,6 +24,20 @@ int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t n
     }
     *id = handle->id;
     return 0;
+}
+
+int server_handle_restore(struct server *server, uint64_t id, uint64_t node_id, bool directory, uint32_t access,
+                          struct vfs_file *file)
+{
+    struct handle *handle = calloc(1, sizeof *handle);
+    if (!handle)
+        return -ENOMEM;
+    *handle = (struct handle){
+        .file = file, .id = id, .node_id = node_id, .directory = directory, .access = access, .lock_fd = -1};
+    int rc = slots_restore(&server->handles, handle, id);
+    if (rc < 0)
+        free(handle);
+    return rc;
 }
 
 struct handle *server_handle_pin(struct server *server, uint64_t id, uint64_t node_id, bool directory)
@@ -38,7 +54,8 @@ struct handle *server_handle_pin(struct server *server, uint64_t id, uint64_t no
 
 static void drop(struct server *server, struct handle *handle)
 {
-    server->vfs->ops->release(server->vfs, handle->file);
+    if (handle->file)
+        server->vfs->ops->release(server->vfs, handle->file);
     if (handle->lock_fd >= 0)
         close(handle->lock_fd);
     free(handle);

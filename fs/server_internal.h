@@ -19,7 +19,7 @@
 /* A provider's node that the peer knows by a number. It lives while the peer holds lookups or a request pins it. */
 struct node {
     struct hash_link by_vnode;
-    struct vfs_node *vnode; /* one reference */
+    struct vfs_node *vnode; /* one reference; NULL: of an earlier server, and not found again */
     uint64_t id;
     uint64_t lookups;
     uint32_t pins;
@@ -28,10 +28,11 @@ struct node {
 
 /* An open file or directory that the peer knows by a number. */
 struct handle {
-    struct vfs_file *file;
+    struct vfs_file *file; /* NULL: of an earlier server, and not opened again */
     uint64_t id;
     uint64_t node_id; /* the node it was opened through; requests have to name both */
     uint32_t pins;
+    uint32_t access; /* O_ACCMODE */
     bool directory;
     bool released;
     int lock_fd; /* for flock; -1: none yet */
@@ -43,7 +44,8 @@ struct server {
     struct vfs *vfs;
     server_send_fn *send;
     void *send_data;
-    bool ready; /* INIT has been answered; only touched by the caller of server_receive */
+    bool ready;   /* INIT has been answered; both only touched by the caller of server_receive */
+    bool adopted; /* the peer may still begin anew */
     struct pool *pool;
 
     pthread_mutex_t lock; /* for all below, and for lookups, pins and released of what is in them */
@@ -79,6 +81,10 @@ typedef int call_fn(struct call *call);
 
 /* Takes over the entry's reference, or the one of a node that is known already. -ENFILE or -ENOMEM: given back. */
 int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id);
+/* One that an earlier server gave this id; as slots_restore. Nothing stands behind it yet. */
+int server_node_restore(struct server *server, uint64_t id, uint32_t type, uint64_t lookups);
+/* What stands behind it. Takes over the reference; gives it back where another id has the node, or this one has one. */
+void server_node_find_again(struct server *server, uint64_t id, struct vfs_node *vnode);
 /* The id under which the peer knows a provider's node, or 0. */
 uint64_t server_node_id_of(struct server *server, const struct vfs_node *vnode);
 struct node *server_node_pin(struct server *server, uint64_t id);
@@ -90,8 +96,12 @@ int server_nodes_start(struct server *server); /* the root for a new session */
 void server_nodes_clear(struct server *server); /* ends the session's nodes; nothing may be pinned */
 void server_nodes_fini(struct server *server);
 
-/* Takes over the file; it is released when there is no room (-ENFILE, -ENOMEM). */
-int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t node_id, bool directory, uint64_t *id);
+/* Takes over the file, opened for `access`; it is released when there is no room (-ENFILE, -ENOMEM). */
+int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t node_id, bool directory, uint32_t access,
+                        uint64_t *id);
+/* One that an earlier server gave this number; as slots_restore. `file` NULL: what is asked of it is ESTALE. */
+int server_handle_restore(struct server *server, uint64_t id, uint64_t node_id, bool directory, uint32_t access,
+                          struct vfs_file *file);
 /* NULL unless that handle is open, of that type and was opened through that node. */
 struct handle *server_handle_pin(struct server *server, uint64_t id, uint64_t node_id, bool directory);
 void server_handle_unpin(struct server *server, struct handle *handle); /* NULL is ignored */
@@ -107,7 +117,9 @@ int server_put_entry(struct server *server, const struct vfs_entry *entry, struc
 /* What a FUSE reply says about how long something stays valid. */
 void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec);
 
-/* fs/server.c. `result` is what a call_fn returns. */
+/* fs/server.c. Ends the session: nothing the peer has ever named means anything afterwards. */
+void server_end_session(struct server *server);
+/* `result` is what a call_fn returns. */
 void server_reply(struct call *call, int result);
 void server_call_unpin(struct call *call);
 

@@ -8,10 +8,10 @@
 
 /* The page cache of the peer stays good: with AUTO_INVAL_DATA it looks at size and mtime by itself. */
 static int put_open(struct call *call, struct fuse_open_out *out, struct vfs_file *file, uint64_t node_id,
-                    bool directory)
+                    bool directory, uint32_t flags)
 {
     *out = (struct fuse_open_out){.open_flags = directory ? 0 : FOPEN_KEEP_CACHE};
-    return server_handle_enter(call->server, file, node_id, directory, &out->fh);
+    return server_handle_enter(call->server, file, node_id, directory, flags & O_ACCMODE, &out->fh);
 }
 
 static unsigned how_to_open(uint32_t open_flags)
@@ -26,7 +26,7 @@ int server_open(struct call *call)
     struct vfs_file *file;
     int rc = vfs->ops->open(vfs, call->node->vnode, (int)in->flags, how_to_open(in->open_flags), &file);
     if (rc == 0)
-        rc = put_open(call, call->body, file, call->node->id, false);
+        rc = put_open(call, call->body, file, call->node->id, false, in->flags);
     return rc < 0 ? rc : (int)sizeof(struct fuse_open_out);
 }
 
@@ -36,7 +36,7 @@ int server_opendir(struct call *call)
     struct vfs_file *file;
     int rc = vfs->ops->opendir(vfs, call->node->vnode, &file);
     if (rc == 0)
-        rc = put_open(call, call->body, file, call->node->id, true);
+        rc = put_open(call, call->body, file, call->node->id, true, O_RDONLY);
     return rc < 0 ? rc : (int)sizeof(struct fuse_open_out);
 }
 
@@ -60,7 +60,7 @@ int server_create(struct call *call)
         vfs->ops->release(vfs, file);
         return rc;
     }
-    rc = put_open(call, &out->open, file, out->entry.nodeid, false);
+    rc = put_open(call, &out->open, file, out->entry.nodeid, false, in->flags);
     if (rc < 0) {
         server_node_forget(call->server, out->entry.nodeid, 1);
         return rc;

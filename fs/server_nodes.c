@@ -74,6 +74,29 @@ int server_node_enter(struct server *server, const struct vfs_entry *entry, uint
     return rc;
 }
 
+int server_node_restore(struct server *server, uint64_t id, uint32_t type, uint64_t lookups)
+{
+    struct node *node = calloc(1, sizeof *node);
+    if (!node)
+        return -ENOMEM;
+    *node = (struct node){.id = id, .type = type, .lookups = lookups};
+    int rc = slots_restore(&server->nodes, node, id);
+    if (rc < 0)
+        free(node);
+    return rc;
+}
+
+void server_node_find_again(struct server *server, uint64_t id, struct vfs_node *vnode)
+{
+    struct node *node = slots_get(&server->nodes, id);
+    if (!node || node->vnode || find_vnode(server, vnode)) {
+        server->vfs->ops->forget(server->vfs, vnode);
+        return;
+    }
+    node->vnode = vnode;
+    hash_add(&server->nodes_by_vnode, &node->by_vnode, vnode_hash(vnode));
+}
+
 uint64_t server_node_id_of(struct server *server, const struct vfs_node *vnode)
 {
     pthread_mutex_lock(&server->lock);
@@ -93,19 +116,26 @@ struct node *server_node_pin(struct server *server, uint64_t id)
     return node;
 }
 
+static void take_out(struct server *server, struct node *node)
+{
+    if (node->vnode)
+        hash_remove(&server->nodes_by_vnode, &node->by_vnode);
+    slots_del(&server->nodes, node->id);
+}
+
 /* Takes the node out of the tables when nothing refers to it any more; the caller then drops it without the lock. */
 static bool take_out_unused(struct server *server, struct node *node)
 {
     if (node == &server->root || node->pins > 0 || node->lookups > 0)
         return false;
-    hash_remove(&server->nodes_by_vnode, &node->by_vnode);
-    slots_del(&server->nodes, node->id);
+    take_out(server, node);
     return true;
 }
 
 static void drop(struct server *server, struct node *node)
 {
-    server->vfs->ops->forget(server->vfs, node->vnode);
+    if (node->vnode)
+        server->vfs->ops->forget(server->vfs, node->vnode);
     free(node);
 }
 
@@ -157,8 +187,7 @@ void server_nodes_clear(struct server *server)
     uint32_t cursor = 0;
     struct node *node;
     while ((node = slots_any(&server->nodes, &cursor))) {
-        hash_remove(&server->nodes_by_vnode, &node->by_vnode);
-        slots_del(&server->nodes, node->id);
+        take_out(server, node);
         drop(server, node);
     }
     if (server->root.vnode) {

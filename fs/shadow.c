@@ -326,6 +326,17 @@ static int shadow_removexattr(struct vfs *vfs, struct vfs_node *node, const char
     return AT_HOME(removexattr, node, name);
 }
 
+/* What is in memory ends with it. */
+static int shadow_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size)
+{
+    return in_memory(shadow_of(vfs), node) ? -ENOENT : AT_HOME(path, node, path, size);
+}
+
+static int shadow_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out)
+{
+    return in_memory(shadow_of(vfs), node) ? -ENOENT : AT_HOME(identify, node, out);
+}
+
 bool shadow_hides(const struct shadow *s, struct vfs_node *dir, const char *name)
 {
     return judge(s, dir, name) != 0;
@@ -353,6 +364,8 @@ static void set_operations(struct vfs_ops *ops)
     ops->fallocate = shadow_fallocate;
     ops->lseek = shadow_lseek;
     ops->copy = shadow_copy;
+    ops->path = shadow_path;
+    ops->identify = shadow_identify;
     ops->lock_open = shadow_lock_open;
     ops->setxattr = shadow_setxattr;
     ops->getxattr = shadow_getxattr;

@@ -64,6 +64,35 @@ int slots_add(struct slots *s, void *item, uint64_t *id)
     return 0;
 }
 
+static void add_to_free(struct slots *s, uint32_t index)
+{
+    s->slots[index].next_free = NO_SLOT;
+    if (s->free_tail == NO_SLOT)
+        s->free_head = index;
+    else
+        s->slots[s->free_tail].next_free = index;
+    s->free_tail = index;
+}
+
+int slots_restore(struct slots *s, void *item, uint64_t id)
+{
+    uint32_t index = (uint32_t)(id & (SLOTS_MAX - 1));
+    uint64_t generation = id >> SLOTS_INDEX_BITS;
+    if (index < s->used || generation == 0 || generation > GENERATION_MASK)
+        return -EINVAL;
+    while (s->used <= index) {
+        int rc = s->used == s->capacity ? grow(s) : 0;
+        if (rc < 0)
+            return rc;
+        s->slots[s->used] = (struct slot){.generation = (uint32_t)generation};
+        if (s->used < index)
+            add_to_free(s, s->used);
+        s->used++;
+    }
+    s->slots[index].item = item;
+    return 0;
+}
+
 void *slots_get(const struct slots *s, uint64_t id)
 {
     uint64_t index = id & (SLOTS_MAX - 1);
@@ -76,12 +105,7 @@ void slots_del(struct slots *s, uint64_t id)
 {
     uint32_t index = (uint32_t)(id & (SLOTS_MAX - 1));
     s->slots[index].item = NULL;
-    s->slots[index].next_free = NO_SLOT;
-    if (s->free_tail == NO_SLOT)
-        s->free_head = index;
-    else
-        s->slots[s->free_tail].next_free = index;
-    s->free_tail = index;
+    add_to_free(s, index);
 }
 
 void *slots_any(const struct slots *s, uint32_t *cursor)

@@ -30,6 +30,10 @@ void slots_fini(struct slots *slots);
 /* Gives the item a number, which is at least 2^24. 0, -ENFILE when full, -ENOMEM. */
 int slots_add(struct slots *slots, void *item, uint64_t *id);
 
+/* Gives the item a number that another table has given. Only before slots_add, in the order of the numbers' indices:
+ * otherwise, and for what is no number, -EINVAL; or as slots_add. */
+int slots_restore(struct slots *slots, void *item, uint64_t id);
+
 /* The item with this number, or NULL. Any number may be asked for. */
 void *slots_get(const struct slots *slots, uint64_t id);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/stacked.h"
 
+#include <errno.h>
+
 #define BELOW(op, ...) (stacked_below(vfs)->ops->op(stacked_below(vfs), __VA_ARGS__))
 
 static int pass_root(struct vfs *vfs, struct vfs_entry *out)
@@ -137,6 +139,16 @@ static ssize_t pass_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_i
     return BELOW(copy, in, offset_in, out, offset_out, length);
 }
 
+static int pass_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size)
+{
+    return stacked_below(vfs)->ops->path ? BELOW(path, node, path, size) : -ENOENT;
+}
+
+static int pass_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out)
+{
+    return stacked_below(vfs)->ops->identify ? BELOW(identify, node, out) : -ENOENT;
+}
+
 static int pass_lock_open(struct vfs *vfs, struct vfs_node *node)
 {
     return BELOW(lock_open, node);
@@ -189,6 +201,8 @@ static const struct vfs_ops PASS = {
     .fallocate = pass_fallocate,
     .lseek = pass_lseek,
     .copy = pass_copy,
+    .path = pass_path,
+    .identify = pass_identify,
     .lock_open = pass_lock_open,
     .setxattr = pass_setxattr,
     .getxattr = pass_getxattr,

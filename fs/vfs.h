@@ -63,6 +63,14 @@ struct vfs_dirent {
 /* Takes one entry; returns non-zero when it has no room for it (it is then offered again by the next readdir). */
 typedef int vfs_dirent_fn(void *data, const struct vfs_dirent *entry);
 
+/* What tells an inode from every other one, also of another time. */
+struct vfs_identity {
+    uint64_t dev, ino;
+    int64_t born_sec; /* 0 with born_nsec 0: not known */
+    uint32_t born_nsec;
+    uint32_t type; /* S_IFMT bits */
+};
+
 struct vfs_ops {
     /* The root directory, with a reference. */
     int (*root)(struct vfs *vfs, struct vfs_entry *out);
@@ -115,6 +123,12 @@ struct vfs_ops {
     int64_t (*lseek)(struct vfs *vfs, struct vfs_file *file, uint64_t offset, uint32_t whence);
     ssize_t (*copy)(struct vfs *vfs, struct vfs_file *in, uint64_t offset_in, struct vfs_file *out,
                     uint64_t offset_out, size_t length);
+
+    /* Both for a server of a later time that goes on with this one's nodes; NULL: they cannot be found again. The path is
+     * relative to the root ("" for that itself), from which it can be looked up. -ENOENT, -ESTALE: no name in the tree leads
+     * there any more; -ENAMETOOLONG. */
+    int (*path)(struct vfs *vfs, struct vfs_node *node, char *path, size_t size);
+    int (*identify)(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out);
 
     /* A new descriptor of a regular file, to be closed by the caller, on which this machine's locks can be taken: open for
      * writing where that may be. Needed only where the server is to serve locks. */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A hostile peer of fs/server on fs/hostdir. The input is a byte of options and then records, each a request: opcode,
  * node, handle, twist, length (a byte each) and that many bytes of body. Node and handle choose from what the server has
- * handed out so far, so that inputs get past the tables; a twist damages the frame. The tree lies beside a canary that
+ * handed out so far, so that inputs get past the tables; a twist damages the frame. With the option for it, what an earlier
+ * server left comes first: its length (two bytes) and that. The tree lies beside a canary that
  * it has links to, in a directory that must come out unchanged; nothing may leak.
  * SOURCES: fs/hash.c fs/hostdir*.c fs/hostwatch.c fs/fanevents.c fs/pool.c fs/server*.c fs/slots.c fs/wire.c fs/wire_reply.c */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -29,7 +31,7 @@ enum {
 
 enum { TWIST_LENGTH = 1, TWIST_RAW_NODE = 2, TWIST_RAW_HANDLE = 4, TWIST_LONG = 8, TWIST_EXTENSION = 16,
        TWIST_ZERO_UNIQUE = 32 };
-enum { WITH_WORKERS = 1, WITH_DEVICES = 2, WITH_ALL_XATTRS = 4, AS_CALLER = 8 };
+enum { WITH_WORKERS = 1, WITH_DEVICES = 2, WITH_ALL_XATTRS = 4, AS_CALLER = 8, WITH_STATE = 16 };
 
 struct place {
     char dir[64];
@@ -225,10 +227,41 @@ static void send_init(struct server *server)
     fuzz_require(server_receive(server, (uint8_t *)&frame, sizeof frame) == 0);
 }
 
-static void run(struct server *server, struct session *session, struct input *in)
+/* Whether the server goes on from a state. */
+static bool adopt(struct server *server, struct input *in)
+{
+    size_t len = take(in) << 8;
+    len |= take(in);
+    if (len > in->left)
+        len = in->left;
+    uint8_t *exact = malloc(len ? len : 1);
+    fuzz_require(exact);
+    memcpy(exact, in->at, len);
+    in->at += len;
+    in->left -= len;
+    int rc = server_adopt(server, exact, len);
+    free(exact);
+    fuzz_require(rc == 0 || rc == -EPROTO);
+    return rc == 0;
+}
+
+/* What it leaves is good for the next one. */
+static void hand_over(struct server *server, struct server *next)
+{
+    char *state;
+    size_t len;
+    FILE *out = open_memstream(&state, &len);
+    fuzz_require(out && server_save(server, out) == 0);
+    fclose(out);
+    fuzz_require(server_adopt(next, (uint8_t *)state, len) == 0);
+    free(state);
+}
+
+static void run(struct server *server, struct session *session, struct input *in, bool with_state)
 {
     static uint8_t frame[WIRE_HEADER + BODY_LIMIT];
-    send_init(server);
+    if (!with_state || !adopt(server, in))
+        send_init(server);
     while (in->left > 0) {
         size_t len = build(session, in, frame);
         uint8_t *exact = malloc(len);
@@ -263,7 +296,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct vfs *vfs = hostdir_new(&dir);
     struct server *server = vfs ? server_new(&config, vfs, take_reply, &session) : NULL;
     fuzz_require(server);
-    run(server, &session, &in);
+    run(server, &session, &in, options & WITH_STATE);
+    if (!(options & WITH_WORKERS)) {
+        struct server *next = server_new(&config, vfs, take_reply, &session);
+        fuzz_require(next);
+        hand_over(server, next);
+        server_free(next);
+    }
     server_free(server);
     hostdir_free(vfs);
     pthread_mutex_destroy(&session.lock);

@@ -85,6 +85,23 @@ void peer_free(struct peer *peer)
     free(peer);
 }
 
+uint8_t *peer_save(struct peer *peer, size_t *len)
+{
+    char *state = NULL;
+    FILE *out = open_memstream(&state, len);
+    cr_assert_not_null(out);
+    cr_assert_eq(server_save(peer->server, out), 0);
+    fclose(out);
+    return (uint8_t *)state;
+}
+
+void peer_new_server(struct peer *peer, const struct peer_options *options)
+{
+    server_free(peer->server);
+    hostdir_free(peer->vfs);
+    make_server(peer, options);
+}
+
 int peer_send(struct peer *peer, uint32_t opcode, uint64_t node, const struct peer_piece *pieces)
 {
     uint8_t *message = malloc(WIRE_FRAME_LIMIT); /* of its own, so that the sanitizers see reads of what is not there */

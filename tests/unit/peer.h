@@ -48,6 +48,11 @@ struct peer_piece {
 struct peer *peer_new(const struct peer_options *options);
 void peer_free(struct peer *peer);
 
+/* What the server leaves to a later one, malloc'd. */
+uint8_t *peer_save(struct peer *peer, size_t *len);
+/* Another server, on the same tree, in its place. */
+void peer_new_server(struct peer *peer, const struct peer_options *options);
+
 /* Sends a request made of up to 4 pieces (ended by one without data). Returns what server_receive says. */
 int peer_send(struct peer *peer, uint32_t opcode, uint64_t node, const struct peer_piece *pieces);
 

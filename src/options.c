@@ -12,7 +12,7 @@
 
 #include "src/nearest.h"
 
-enum { MAX_OPTIONS = 64 };
+enum { MAX_OPTIONS = 64, WRITTEN_MAX = 512 };
 
 static const struct option_spec help_option = {.name = "help", .letter = 'h', .kind = OPTION_FLAG};
 
@@ -102,13 +102,13 @@ static int unknown_name(const struct usage *usage, const struct text *name, stru
     return err_set(err, EINVAL, "--%s: no such option; see: gondolin help %s", word, usage->verb);
 }
 
-static int set_unsigned(const struct option_spec *o, const char *value, struct err *err)
+static int set_unsigned(const struct option_spec *o, const char *written, const char *value, struct err *err)
 {
     char *end;
     errno = 0;
     unsigned long n = strtoul(value, &end, 10);
     if (!isdigit((unsigned char)*value) || *end || errno || n > UINT_MAX)
-        return err_set(err, EINVAL, "--%s %s: not a whole number between 0 and %u", o->name, value, UINT_MAX);
+        return err_set(err, EINVAL, "%s: not a whole number between 0 and %u", written, UINT_MAX);
     *(unsigned *)o->to = (unsigned)n;
     return 0;
 }
@@ -139,18 +139,18 @@ int options_size(const char *text, unsigned long long *bytes)
     return 0;
 }
 
-static int set_size(const struct option_spec *o, const char *value, struct err *err)
+static int set_size(const struct option_spec *o, const char *written, const char *value, struct err *err)
 {
     unsigned long long bytes = 0;
     int rc = options_size(value, &bytes);
     if (rc < 0)
-        return err_set(err, -rc, "--%s %s: %s; write bytes or for example 512M, 2G", o->name, value,
+        return err_set(err, -rc, "%s: %s; write bytes or for example 512M, 2G", written,
                        rc == -ERANGE ? "too large" : "not a size");
     *(uint64_t *)o->to = bytes;
     return 0;
 }
 
-static int add_word(struct option_list *list, const char *word)
+int option_list_add(struct option_list *list, const char *word)
 {
     const char **grown = reallocarray(list->words, list->count + 2, sizeof *grown);
     if (!grown)
@@ -176,13 +176,13 @@ static int pass(const struct option_spec *o, const char *value, struct err *err)
     if (asprintf(&word, value ? "--%s=%s" : "--%s", o->name, value) < 0)
         return err_errno(err, ENOMEM, "--%s", o->name);
     list->owned = true;
-    if (add_word(list, word) == 0)
+    if (option_list_add(list, word) == 0)
         return 0;
     free(word);
     return err_errno(err, ENOMEM, "--%s", o->name);
 }
 
-static int check_choice(const struct option_spec *o, const char *value, struct err *err)
+static int check_choice(const struct option_spec *o, const char *written, const char *value, struct err *err)
 {
     for (const char *const *choice = o->choices; choice && *choice; choice++) {
         if (strcmp(*choice, value) == 0)
@@ -191,21 +191,17 @@ static int check_choice(const struct option_spec *o, const char *value, struct e
     if (!o->choices || !value)
         return 0;
     const char *near = nearest_match(value, o->choices);
-    int rc = err_set(err, EINVAL, "--%s %s: must be", o->name, value);
+    int rc = err_set(err, EINVAL, "%s: must be", written);
     for (const char *const *choice = o->choices; !near && *choice; choice++) {
         size_t len = strlen(err->text);
         snprintf(err->text + len, sizeof err->text - len, "%s %s", choice == o->choices ? "" : " or", *choice);
     }
-    return near ? err_set(err, EINVAL, "--%s %s: no such value; did you mean %s?", o->name, value, near) : rc;
+    return near ? err_set(err, EINVAL, "%s: no such value; did you mean %s?", written, near) : rc;
 }
 
-static int apply(struct parser *p, const struct option_spec *o, const char *value, struct err *err)
+int option_set(const struct option_spec *o, const char *written, const char *value, struct err *err)
 {
-    if (o == &help_option) {
-        p->help = true;
-        return 0;
-    }
-    int rc = value ? check_choice(o, value, err) : 0;
+    int rc = value ? check_choice(o, written, value, err) : 0;
     if (rc < 0)
         return rc;
     switch (o->kind) {
@@ -213,18 +209,31 @@ static int apply(struct parser *p, const struct option_spec *o, const char *valu
         *(bool *)o->to = true;
         return 0;
     case OPTION_STRING:
+    case OPTION_FILE:
+    case OPTION_REFERENCE:
         *(const char **)o->to = value;
         return 0;
     case OPTION_UNSIGNED:
-        return set_unsigned(o, value, err);
+        return set_unsigned(o, written, value, err);
     case OPTION_SIZE:
-        return set_size(o, value, err);
+        return set_size(o, written, value, err);
     case OPTION_LIST:
-        return add_word(o->to, value) < 0 ? err_errno(err, ENOMEM, "--%s", o->name) : 0;
+        return option_list_add(o->to, value) < 0 ? err_errno(err, ENOMEM, "%s", written) : 0;
     case OPTION_PASS:
         return pass(o, value, err);
     }
     return 0;
+}
+
+static int apply(struct parser *p, const struct option_spec *o, const char *value, struct err *err)
+{
+    char written[WRITTEN_MAX];
+    if (o == &help_option) {
+        p->help = true;
+        return 0;
+    }
+    snprintf(written, sizeof written, value ? "--%s %s" : "--%s", o->name, value);
+    return option_set(o, written, value, err);
 }
 
 /* The value that stands in the next word. */
@@ -315,6 +324,32 @@ static bool free_list(const struct option_spec *o, const void *data)
     if (o->kind == OPTION_LIST || o->kind == OPTION_PASS)
         option_list_free(o->to);
     return false;
+}
+
+void option_inherit(const struct option_spec *to, const struct option_spec *from)
+{
+    switch (to->kind) {
+    case OPTION_FLAG:
+        *(bool *)to->to |= *(bool *)from->to;
+        break;
+    case OPTION_STRING:
+    case OPTION_FILE:
+    case OPTION_REFERENCE:
+        if (!*(const char **)to->to)
+            *(const char **)to->to = *(const char **)from->to;
+        break;
+    case OPTION_UNSIGNED:
+        if (!*(unsigned *)to->to)
+            *(unsigned *)to->to = *(unsigned *)from->to;
+        break;
+    case OPTION_SIZE:
+        if (!*(uint64_t *)to->to)
+            *(uint64_t *)to->to = *(uint64_t *)from->to;
+        break;
+    case OPTION_LIST:
+    case OPTION_PASS:
+        break;
+    }
 }
 
 bool options_parse(const struct usage *usage, int argc, char **argv, struct operands *operands, int *code)

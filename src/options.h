@@ -23,18 +23,20 @@
 #include "src/err.h"
 
 enum option_kind {
-    OPTION_FLAG,     /* bool: becomes true */
-    OPTION_STRING,   /* const char *: the last one given wins */
-    OPTION_UNSIGNED, /* unsigned: decimal */
-    OPTION_SIZE,     /* uint64_t: bytes, with an optional suffix K, M, G or T (powers of 1024) */
-    OPTION_LIST,     /* struct option_list: every value in order */
-    OPTION_PASS,     /* struct option_list: the option itself as --name or --name=value, to hand to another verb */
+    OPTION_FLAG,      /* bool: becomes true */
+    OPTION_STRING,    /* const char *: the last one given wins */
+    OPTION_FILE,      /* the same: a path */
+    OPTION_REFERENCE, /* the same: a path where it has a '/' in it, a name otherwise */
+    OPTION_UNSIGNED,  /* unsigned: decimal */
+    OPTION_SIZE,      /* uint64_t: bytes, with an optional suffix K, M, G or T (powers of 1024) */
+    OPTION_LIST,      /* struct option_list: every value in order */
+    OPTION_PASS,      /* struct option_list: the option itself as --name or --name=value, to hand to another verb */
 };
 
 struct option_list {
     const char **words; /* NULL-terminated once there is one */
     size_t count;
-    bool owned; /* the words are malloc'd (OPTION_PASS), not borrowed from argv */
+    bool owned; /* the words are malloc'd, not borrowed from argv */
 };
 
 struct option_spec {
@@ -83,6 +85,16 @@ void options_help(const struct usage *usage);
  * -EINVAL for anything else, -ERANGE beyond 2^63 - 1. */
 int options_size(const char *text, unsigned long long *bytes);
 
+/* Sets the variable of an option as parsing does. A refusal begins with `written`, which tells option and value: "--cpus
+ * two". The value is kept, not copied; it is NULL exactly for flags. 0 or -errno. */
+int option_set(const struct option_spec *option, const char *written, const char *value, struct err *err);
+
+/* Where the variable of `to` has its default (NULL, 0, false), it becomes that of `from`, an option of the same kind.
+ * Lists stay as they are. */
+void option_inherit(const struct option_spec *to, const struct option_spec *from);
+
+/* 0 or -ENOMEM. */
+int option_list_add(struct option_list *list, const char *word);
 void option_list_free(struct option_list *list);
 
 /* Prints "gondolin: VERB: SENTENCE" on stderr (the verb once, where the sentence begins with it), control characters

@@ -14,6 +14,9 @@ src_libcommon_a_SOURCES = $(COMMON_SOURCES)
 noinst_LIBRARIES += src/libhost.a
 src_libhost_a_SOURCES = \
 	src/client_file.c src/client_file.h \
+	src/config_file.c src/config_file.h src/config_file_internal.h \
+	src/config_json.c \
+	src/config_value.c \
 	src/copier.c src/copier.h \
 	src/ended.c src/ended.h \
 	src/holders.c src/holders.h \
@@ -98,6 +101,7 @@ pkglibexec_PROGRAMS += gondolin-engine
 gondolin_engine_SOURCES = \
 	src/actions.c src/actions.h \
 	src/engine_main.c src/verbs.h \
+	src/mount_config.c src/mount_config.h \
 	src/mount_from.c src/mount_from.h \
 	$(DOCTOR_SOURCES) \
 	src/checkpoint_actions.h src/checkpoint_diff_action.c src/checkpoint_ls.c \

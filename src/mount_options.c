@@ -12,7 +12,8 @@ static const char *const owners[] = {"user", "guest", NULL};
 void mount_options_table(struct mount_options *to, struct option_spec table[MOUNT_OPTIONS_TABLE])
 {
     const struct option_spec specs[] = {
-        {"image", 'i', "IMAGE", "image to boot: tag, build id or directory (default: default)", NULL, OPTION_STRING,
+        {"config", 0, "FILE", "take options from this file; those given here come first", NULL, OPTION_FILE, &to->config},
+        {"image", 'i', "IMAGE", "image to boot: tag, build id or directory (default: default)", NULL, OPTION_REFERENCE,
          &to->image},
         {"from", 0, "CHECKPOINT", "go on from a checkpoint instead of booting an image", NULL, OPTION_STRING, &to->from},
         {"disk", 0, NULL, "with --from: boot the checkpoint's disk instead of going on", NULL, OPTION_FLAG, &to->disk_only},
@@ -29,10 +30,10 @@ void mount_options_table(struct mount_options *to, struct option_spec table[MOUN
         {"memfs", 0, "GUEST[:size=SIZE]", "show an empty directory in the host's memory in the guest", NULL, OPTION_LIST,
          &to->memory_files},
         {"root-mode", 0, "MODE", "what becomes of writes to the root disk", root_modes, OPTION_STRING, &to->root_mode},
-        {"root-disk", 0, "FILE", "boot this disk instead of the image's and write to it", NULL, OPTION_STRING,
+        {"root-disk", 0, "FILE", "boot this disk instead of the image's and write to it", NULL, OPTION_FILE,
          &to->root_disk},
         {"vmm", 0, "NAME", "virtual machine monitor", NULL, OPTION_STRING, &to->vmm},
-        {"qemu", 0, "FILE", "QEMU program to use", NULL, OPTION_STRING, &to->qemu},
+        {"qemu", 0, "FILE", "QEMU program to use", NULL, OPTION_REFERENCE, &to->qemu},
         {"machine", 0, "TYPE", "machine type, as QEMU names it", NULL, OPTION_STRING, &to->machine},
         {"accel", 0, "NAME", "acceleration instead of what the probe finds", accels, OPTION_STRING, &to->accel},
         {"cpu", 0, "MODEL", "processor model, as QEMU names it", NULL, OPTION_STRING, &to->cpu},
@@ -43,6 +44,15 @@ void mount_options_table(struct mount_options *to, struct option_spec table[MOUN
     memcpy(table, specs, sizeof specs);
 }
 
+void mount_options_inherit(struct mount_options *to, struct mount_options *from)
+{
+    struct option_spec to_table[MOUNT_OPTIONS_TABLE], from_table[MOUNT_OPTIONS_TABLE];
+    mount_options_table(to, to_table);
+    mount_options_table(from, from_table);
+    for (size_t i = 0; to_table[i].name; i++)
+        option_inherit(&to_table[i], &from_table[i]);
+}
+
 void mount_options_pass(struct option_list *to, struct option_spec table[MOUNT_OPTIONS_TABLE])
 {
     struct mount_options unused;
@@ -51,4 +61,10 @@ void mount_options_pass(struct option_list *to, struct option_spec table[MOUNT_O
         o->kind = OPTION_PASS;
         o->to = to;
     }
+}
+
+void mount_options_free(struct mount_options *options)
+{
+    option_list_free(&options->binds);
+    option_list_free(&options->memory_files);
 }

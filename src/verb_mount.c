@@ -15,8 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "images/files.h"
 #include "images/image.h"
 #include "src/cleanup.h"
+#include "src/mount_config.h"
 #include "src/mount_from.h"
 #include "src/mount_options.h"
 #include "src/mountpoint.h"
@@ -279,12 +281,16 @@ static int make_files_absolute(struct mount_options *o, struct absolute *to, str
 
 typedef int read_mount_fn(const char *what, const char *text, struct mount_spec *out, struct err *err);
 
-static int read_list(const char *what, const struct option_list *list, read_mount_fn *read_one, struct mount_specs *to,
-                     struct err *err)
+/* Adds what a list of options says, of the command line or of a file (NULL: none). */
+static int read_list(const char *file, const char *option, const struct option_list *list, read_mount_fn *read_one,
+                     struct mount_specs *to, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < list->count; i++) {
         struct mount_spec spec;
+        cleanup_free char *what = file ? files_format("%.300s: %s[%zu]", file, option, i) : files_format("--%s", option);
+        if (!what)
+            return err_errno(err, ENOMEM, "--%s", option);
         rc = read_one(what, list->words[i], &spec, err);
         rc = rc ? rc : mount_specs_add(to, what, &spec, err);
         if (rc < 0)
@@ -293,13 +299,18 @@ static int read_list(const char *what, const struct option_list *list, read_moun
     return rc;
 }
 
-/* Looks at what --bind and --memfs say, and opens what they name. */
-static int read_mounts(struct mount_options *o, struct mount_specs *to, struct err *err)
+static int read_mounts(const char *file, const struct mount_options *o, struct mount_specs *to, struct err *err)
 {
-    int rc = read_list("--bind", &o->binds, mount_spec_bind, to, err);
-    rc = rc ? rc : read_list("--memfs", &o->memory_files, mount_spec_memory, to, err);
-    option_list_free(&o->binds);
-    option_list_free(&o->memory_files);
+    int rc = read_list(file, "bind", &o->binds, mount_spec_bind, to, err);
+    return rc ? rc : read_list(file, "memfs", &o->memory_files, mount_spec_memory, to, err);
+}
+
+/* Looks at what bind and memfs say, on the command line and in the file, and opens what they name. */
+static int read_all_mounts(const struct mount_options *o, const struct mount_config *config, struct mount_specs *to,
+                           struct err *err)
+{
+    int rc = read_mounts(NULL, o, to, err);
+    rc = rc ? rc : read_mounts(o->config, &config->options, to, err);
     return rc < 0 ? err_wrap(err, "mount") : 0;
 }
 
@@ -346,17 +357,23 @@ int verb_mount(int argc, char **argv)
     struct image image = {0};
     struct place place = {.fd = -1};
     struct absolute absolute;
-    if (offline)
+    if (offline) {
+        mount_options_free(&options);
         return mount_offline(offline, operand_at(&operands, 0), foreground);
+    }
     struct mount_from from = {.checkpoint.lock_fd = -1};
+    struct mount_config config;
     struct mount_specs mounts = {0};
-    int rc = read_mounts(&options, &mounts, &err);
+    int rc = mount_config_open(&options, &config, &err);
+    rc = rc ? rc : read_all_mounts(&options, &config, &mounts, &err);
     rc = rc ? rc : make_files_absolute(&options, &absolute, &err);
     rc = rc ? rc : mount_from_open(&options, &from, &err);
     rc = rc ? rc : open_image(options.image, &image, &err);
     if (rc < 0) {
         mount_specs_free(&mounts);
         mount_from_close(&from);
+        mount_config_close(&config);
+        mount_options_free(&options);
         return verb_failed("mount", &err);
     }
     sigset_t signals;
@@ -374,5 +391,7 @@ int verb_mount(int argc, char **argv)
     image_close(&image);
     mount_from_close(&from);
     mount_specs_free(&mounts);
+    mount_config_close(&config);
+    mount_options_free(&options);
     return code;
 }

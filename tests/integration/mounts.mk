@@ -1,5 +1,6 @@
 # Host directories in the guest.
 MOUNTS_TESTS = \
+	tests/integration/config.sh \
 	tests/integration/hostile-mounts.sh \
 	tests/integration/mounts-basic.sh \
 	tests/integration/mounts-coherence.sh \

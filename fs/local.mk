@@ -62,4 +62,5 @@ fs_libworker_a_SOURCES = \
 	fs/sync.h \
 	fs/worker_confine.c fs/worker_confine.h \
 	fs/worker_seccomp.c \
-	fs/worker_stack.c fs/worker_stack.h
+	fs/worker_stack.c fs/worker_stack.h \
+	fs/worker_state.c fs/worker_state.h

@@ -54,10 +54,10 @@ bool server_invalidate_all(struct server *server);
 
 /* What the peer knows by number (nodes and open files), for another server that goes on with this one's session: in
  * another process, or for a peer that comes back from an earlier time. No request may be under way. 0, or -errno when
- * memory or `out` fails. Locks are not in it. */
+ * memory or `out` fails. */
 int server_save(struct server *server, FILE *out);
 /* On a new server, whose provider finds its nodes by path. What is not there any more, or not the same, or may not be
- * opened, answers ESTALE from now on. The peer either goes on, and then has to forget what it cached
+ * opened, or was locked and cannot be now, answers ESTALE from now on. The peer either goes on, and then has to forget what it cached
  * (server_invalidate_known), or begins anew with INIT, and nothing has happened. -EPROTO: that is no such state, or it has
  * more in it than fits; the server is as before. */
 int server_adopt(struct server *server, const uint8_t *state, size_t len);

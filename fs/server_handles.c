@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@ int server_handle_enter(struct server *server, struct vfs_file *file, uint64_t n
     int rc = handle ? 0 : -ENOMEM;
     if (handle) {
         *handle = (struct handle){
-            .file = file, .node_id = node_id, .directory = directory, .access = access, .lock_fd = -1};
+            .file = file, .node_id = node_id, .directory = directory, .access = access, .lock_fd = -1, .flock = F_UNLCK};
         pthread_mutex_lock(&server->lock);
         rc = slots_add(&server->handles, handle, &handle->id);
         pthread_mutex_unlock(&server->lock);
@@ -33,7 +34,7 @@ int server_handle_restore(struct server *server, uint64_t id, uint64_t node_id, 
     if (!handle)
         return -ENOMEM;
     *handle = (struct handle){
-        .file = file, .id = id, .node_id = node_id, .directory = directory, .access = access, .lock_fd = -1};
+        .file = file, .id = id, .node_id = node_id, .directory = directory, .access = access, .lock_fd = -1, .flock = F_UNLCK};
     int rc = slots_restore(&server->handles, handle, id);
     if (rc < 0)
         free(handle);

@@ -36,6 +36,7 @@ struct handle {
     bool directory;
     bool released;
     int lock_fd; /* for flock; -1: none yet */
+    uint32_t flock; /* F_RDLCK, F_WRLCK: what it holds; else F_UNLCK */
 };
 
 struct server {
@@ -85,6 +86,8 @@ int server_node_enter(struct server *server, const struct vfs_entry *entry, uint
 int server_node_restore(struct server *server, uint64_t id, uint32_t type, uint64_t lookups);
 /* What stands behind it. Takes over the reference; gives it back where another id has the node, or this one has one. */
 void server_node_find_again(struct server *server, uint64_t id, struct vfs_node *vnode);
+/* Whoever relied on what has been lost of it finds nothing: as if it had not been found again. */
+void server_node_lose(struct server *server, struct node *node);
 /* The id under which the peer knows a provider's node, or 0. */
 uint64_t server_node_id_of(struct server *server, const struct vfs_node *vnode);
 struct node *server_node_pin(struct server *server, uint64_t id);
@@ -131,6 +134,20 @@ void server_locks_flush(struct server *server, uint64_t node_id, uint64_t owner)
 bool server_locks_interrupt(struct server *server, uint64_t unique);
 void server_locks_end(struct server *server); /* of the session: nobody waits, nothing is locked */
 void server_locks_fini(struct server *server);
+
+/* A POSIX lock that is held; type F_UNLCK: nobody knows what this owner holds. */
+struct server_lock {
+    uint64_t node_id, owner;
+    uint64_t start, end; /* both of it */
+    uint32_t type;
+    uint32_t reserved;
+};
+typedef void server_lock_fn(void *data, const struct server_lock *lock);
+/* All, with the server's lock held. */
+void server_locks_each(const struct server *server, server_lock_fn *fn, void *data);
+/* Takes one that an earlier server held, or the flock of a handle. -EAGAIN: somebody else has it now; -errno. */
+int server_locks_take(struct server *server, const struct node *node, const struct server_lock *lock);
+int server_locks_take_file(struct server *server, const struct node *node, struct handle *handle, uint32_t type);
 
 /* fs/server_init.c */
 call_fn server_init;

@@ -20,10 +20,18 @@
 
 enum { MAX_OWNERS = 4096, MAX_WAITERS = 64, WAKE_AGAIN_NS = 1000000 };
 
+struct lock_range {
+    uint64_t start, end; /* both of it */
+    uint32_t type;
+};
+
 struct lock_owner {
     struct hash_link link; /* by node and owner; first */
     uint64_t node_id, owner;
     int fd;
+    struct lock_range *ranges; /* that he holds, for a later server: the kernel cannot be asked */
+    size_t count;
+    bool lost; /* memory was out: nobody knows all of them */
 };
 
 struct lock_waiter {
@@ -73,40 +81,44 @@ static struct lock_owner *find_owner(const struct server_locks *locks, uint64_t 
     return NULL;
 }
 
-static int open_for_locks(const struct call *call)
+static int open_for_locks(struct server *server, const struct node *node)
 {
-    struct vfs *vfs = call->server->vfs;
-    return vfs->ops->lock_open(vfs, call->node->vnode);
+    return server->vfs->ops->lock_open(server->vfs, node->vnode);
 }
 
-/* The descriptor of whoever asks. -ENOLCK: there are too many. */
-static int owner_fd(const struct call *call)
+/* The descriptor of whoever asks. -ENOLCK: there are too many. Only the caller of server_receive changes the table; those
+ * who have waited look into it. */
+static int owner_fd(struct server *server, const struct node *node, uint64_t owner)
 {
-    struct server_locks *locks = call->server->locks;
-    uint64_t owner = call->request.args.lk.owner;
-    struct lock_owner *found = find_owner(locks, call->node->id, owner);
+    struct server_locks *locks = server->locks;
+    struct lock_owner *found = find_owner(locks, node->id, owner);
     if (found)
         return found->fd;
     if (locks->owners.count >= MAX_OWNERS)
         return -ENOLCK;
-    int fd = open_for_locks(call);
+    int fd = open_for_locks(server, node);
     found = fd < 0 ? NULL : malloc(sizeof *found);
     if (!found) {
         if (fd >= 0)
             close(fd);
         return fd < 0 ? fd : -ENOLCK;
     }
-    *found = (struct lock_owner){.node_id = call->node->id, .owner = owner, .fd = fd};
-    hash_add(&locks->owners, &found->link, hash_mix(call->node->id, owner));
+    *found = (struct lock_owner){.node_id = node->id, .owner = owner, .fd = fd};
+    pthread_mutex_lock(&server->lock);
+    hash_add(&locks->owners, &found->link, hash_mix(node->id, owner));
+    pthread_mutex_unlock(&server->lock);
     return fd;
 }
 
-static void drop_owner(struct server_locks *locks, struct lock_owner *owner)
+static void drop_owner(struct server *server, struct lock_owner *owner)
 {
     struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
     fcntl(owner->fd, F_OFD_SETLK, &all); /* one who waits has a duplicate */
-    hash_remove(&locks->owners, &owner->link);
+    pthread_mutex_lock(&server->lock);
+    hash_remove(&server->locks->owners, &owner->link);
+    pthread_mutex_unlock(&server->lock);
     close(owner->fd);
+    free(owner->ranges);
     free(owner);
 }
 
@@ -114,15 +126,58 @@ void server_locks_flush(struct server *server, uint64_t node_id, uint64_t owner)
 {
     struct lock_owner *found = server->locks ? find_owner(server->locks, node_id, owner) : NULL;
     if (found)
-        drop_owner(server->locks, found);
+        drop_owner(server, found);
 }
 
-/* ---- locking ---- */
+/* ---- who holds what ---- */
+
+static void add_range(struct lock_owner *owner, uint64_t start, uint64_t end, uint32_t type)
+{
+    struct lock_range *longer = reallocarray(owner->ranges, owner->count + 1, sizeof *longer);
+    if (!longer) {
+        owner->lost = true;
+        return;
+    }
+    owner->ranges = longer;
+    longer[owner->count++] = (struct lock_range){start, end, type};
+}
+
+/* As fcntl(2) has it: what is set replaces what was held there before. */
+static void note_range(struct lock_owner *owner, const struct fuse_file_lock *lk)
+{
+    for (size_t i = owner->count; i-- > 0;) {
+        struct lock_range old = owner->ranges[i];
+        if (old.end < lk->start || old.start > lk->end)
+            continue;
+        owner->ranges[i] = owner->ranges[--owner->count];
+        if (old.start < lk->start)
+            add_range(owner, old.start, lk->start - 1, old.type);
+        if (old.end > lk->end)
+            add_range(owner, lk->end + 1, old.end, old.type);
+    }
+    if (lk->type != F_UNLCK)
+        add_range(owner, lk->start, lk->end, lk->type);
+}
 
 static bool is_flock(const struct call *call)
 {
     return call->request.args.lk.lk_flags & FUSE_LK_FLOCK;
 }
+
+static void note(const struct call *call)
+{
+    const struct fuse_lk_in *in = &call->request.args.lk;
+    struct server *server = call->server;
+    pthread_mutex_lock(&server->lock);
+    struct lock_owner *owner = is_flock(call) ? NULL : find_owner(server->locks, call->node->id, in->owner);
+    if (is_flock(call))
+        call->handle->flock = in->lk.type;
+    else if (owner)
+        note_range(owner, &in->lk);
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* ---- locking ---- */
 
 static int range_of(const struct fuse_file_lock *lk, struct flock *out)
 {
@@ -151,7 +206,10 @@ static int lock_range(int fd, const struct fuse_file_lock *lk, bool wait)
 static int lock(const struct call *call, int fd, bool wait)
 {
     const struct fuse_file_lock *lk = &call->request.args.lk.lk;
-    return is_flock(call) ? lock_file(fd, lk->type, wait) : lock_range(fd, lk, wait);
+    int rc = is_flock(call) ? lock_file(fd, lk->type, wait) : lock_range(fd, lk, wait);
+    if (rc == 0)
+        note(call);
+    return rc;
 }
 
 static int fd_for(struct call *call)
@@ -160,9 +218,9 @@ static int fd_for(struct call *call)
     if (!call->server->locks)
         return -ENOSYS;
     if (!is_flock(call))
-        return owner_fd(call);
+        return owner_fd(call->server, call->node, call->request.args.lk.owner);
     if (handle->lock_fd < 0)
-        handle->lock_fd = open_for_locks(call);
+        handle->lock_fd = open_for_locks(call->server, call->node);
     return handle->lock_fd;
 }
 
@@ -294,7 +352,51 @@ void server_locks_end(struct server *server)
     struct hash *owners = &server->locks->owners;
     for (size_t i = 0; i <= owners->mask && owners->count > 0; i++)
         while (owners->buckets[i])
-            drop_owner(server->locks, (struct lock_owner *)owners->buckets[i]);
+            drop_owner(server, (struct lock_owner *)owners->buckets[i]);
+}
+
+/* ---- for a later server ---- */
+
+static void tell_owner(const struct lock_owner *owner, server_lock_fn *fn, void *data)
+{
+    struct server_lock lock = {.node_id = owner->node_id, .owner = owner->owner};
+    if (owner->lost)
+        fn(data, &lock);
+    for (size_t i = 0; i < owner->count && !owner->lost; i++) {
+        lock.start = owner->ranges[i].start;
+        lock.end = owner->ranges[i].end;
+        lock.type = owner->ranges[i].type;
+        fn(data, &lock);
+    }
+}
+
+void server_locks_each(const struct server *server, server_lock_fn *fn, void *data)
+{
+    const struct hash *owners = server->locks ? &server->locks->owners : NULL;
+    for (size_t i = 0; owners && i <= owners->mask; i++)
+        for (const struct hash_link *link = owners->buckets[i]; link; link = link->next)
+            tell_owner((const struct lock_owner *)link, fn, data);
+}
+
+int server_locks_take(struct server *server, const struct node *node, const struct server_lock *lock)
+{
+    const struct fuse_file_lock lk = {.start = lock->start, .end = lock->end, .type = lock->type};
+    int fd = server->locks && lock->type != F_UNLCK ? owner_fd(server, node, lock->owner) : -ENOLCK;
+    int rc = fd < 0 ? fd : lock_range(fd, &lk, false);
+    if (rc == 0)
+        note_range(find_owner(server->locks, node->id, lock->owner), &lk);
+    return rc;
+}
+
+int server_locks_take_file(struct server *server, const struct node *node, struct handle *handle, uint32_t type)
+{
+    if (!server->locks)
+        return -ENOLCK;
+    handle->lock_fd = open_for_locks(server, node);
+    int rc = handle->lock_fd < 0 ? handle->lock_fd : lock_file(handle->lock_fd, type, false);
+    if (rc == 0)
+        handle->flock = type;
+    return rc;
 }
 
 void server_locks_fini(struct server *server)

@@ -97,6 +97,15 @@ void server_node_find_again(struct server *server, uint64_t id, struct vfs_node 
     hash_add(&server->nodes_by_vnode, &node->by_vnode, vnode_hash(vnode));
 }
 
+void server_node_lose(struct server *server, struct node *node)
+{
+    if (!node->vnode || node == &server->root)
+        return;
+    hash_remove(&server->nodes_by_vnode, &node->by_vnode);
+    server->vfs->ops->forget(server->vfs, node->vnode);
+    node->vnode = NULL;
+}
+
 uint64_t server_node_id_of(struct server *server, const struct vfs_node *vnode)
 {
     pthread_mutex_lock(&server->lock);

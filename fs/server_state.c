@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a server leaves to a later one: a header, then the nodes and the open files that the peer knows, each in the order
- * of their numbers' indices. Numbers are in the byte order of the machine, which has to have the same processor anyway. A
- * checkpoint may come from anywhere: all of it is looked at before it is used, and a path leads nowhere but into the tree,
- * one component after the other. */
+ * of their numbers' indices, and the locks that it holds. Numbers are in the byte order of the machine, which has to have the
+ * same processor anyway. A checkpoint may come from anywhere: all of it is looked at before it is used, and a path leads
+ * nowhere but into the tree, one component after the other. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,6 +17,7 @@
 struct state_header {
     char magic[16];
     uint32_t nodes, handles;
+    uint32_t locks, reserved;
 };
 
 /* Its path follows; without one, it cannot be found again. */
@@ -34,6 +35,8 @@ struct state_handle {
     uint64_t id, node_id;
     uint32_t access; /* O_ACCMODE */
     uint32_t directory;
+    uint32_t flock; /* F_UNLCK: none */
+    uint32_t reserved;
 };
 
 /* ---- saving ---- */
@@ -67,8 +70,21 @@ static uint32_t count(const struct slots *slots)
 static void save_handle(const struct handle *handle, FILE *out)
 {
     const struct state_handle record = {
-        .id = handle->id, .node_id = handle->node_id, .access = handle->access, .directory = handle->directory};
+        .id = handle->id, .node_id = handle->node_id, .access = handle->access, .directory = handle->directory,
+        .flock = handle->flock};
     fwrite(&record, sizeof record, 1, out);
+}
+
+static void count_lock(void *data, const struct server_lock *lock)
+{
+    uint32_t *n = data;
+    (void)lock;
+    ++*n;
+}
+
+static void save_lock(void *data, const struct server_lock *lock)
+{
+    fwrite(lock, sizeof *lock, 1, data);
 }
 
 int server_save(struct server *server, FILE *out)
@@ -77,6 +93,7 @@ int server_save(struct server *server, FILE *out)
     pthread_mutex_lock(&server->lock);
     header.nodes = count(&server->nodes);
     header.handles = count(&server->handles);
+    server_locks_each(server, count_lock, &header.locks);
     fwrite(&header, sizeof header, 1, out);
     const struct node *node;
     for (uint32_t at = 0; (node = slots_any(&server->nodes, &at)); at++)
@@ -84,6 +101,7 @@ int server_save(struct server *server, FILE *out)
     const struct handle *handle;
     for (uint32_t at = 0; (handle = slots_any(&server->handles, &at)); at++)
         save_handle(handle, out);
+    server_locks_each(server, save_lock, out);
     pthread_mutex_unlock(&server->lock);
     return fflush(out) == EOF || ferror(out) ? -EIO : 0;
 }
@@ -200,17 +218,28 @@ static int by_depth(const void *a, const void *b)
 }
 
 /* NULL: it cannot be opened again. */
-static struct vfs_file *open_again(struct server *server, const struct state_handle *record)
+static struct vfs_file *open_again(struct server *server, const struct node *node, const struct state_handle *record)
 {
     const struct vfs_ops *ops = server->vfs->ops;
     struct vfs_file *file = NULL;
-    struct node *node = server_node_pin(server, record->node_id); /* a peer may forget what it has open */
-    int rc = -ESTALE;
-    if (node && node->vnode && (record->directory != 0) == (bool)S_ISDIR(node->type))
-        rc = record->directory ? ops->opendir(server->vfs, node->vnode, &file)
+    if (!node || !node->vnode || (record->directory != 0) != (bool)S_ISDIR(node->type))
+        return NULL; /* a peer may also forget what it has open */
+    int rc = record->directory ? ops->opendir(server->vfs, node->vnode, &file)
                                : ops->open(server->vfs, node->vnode, (int)(record->access & O_ACCMODE), 0, &file);
-    server_node_unpin(server, node);
     return rc < 0 ? NULL : file;
+}
+
+static int restore_handle(struct server *server, struct node *node, const struct state_handle *record)
+{
+    struct vfs_file *file = open_again(server, node, record);
+    bool directory = record->directory != 0;
+    int rc = server_handle_restore(server, record->id, record->node_id, directory, record->access & O_ACCMODE, file);
+    if (rc < 0 && file)
+        server->vfs->ops->release(server->vfs, file);
+    if (rc == 0 && file && !directory && record->flock != F_UNLCK &&
+        server_locks_take_file(server, node, slots_get(&server->handles, record->id), record->flock) < 0)
+        server_node_lose(server, node);
+    return rc;
 }
 
 static int read_handle(struct server *server, struct input *in)
@@ -218,12 +247,23 @@ static int read_handle(struct server *server, struct input *in)
     struct state_handle record;
     if (!take(in, &record, sizeof record))
         return -EPROTO;
-    struct vfs_file *file = open_again(server, &record);
-    int rc = server_handle_restore(server, record.id, record.node_id, record.directory != 0, record.access & O_ACCMODE,
-                                   file);
-    if (rc < 0 && file)
-        server->vfs->ops->release(server->vfs, file);
+    struct node *node = server_node_pin(server, record.node_id);
+    int rc = restore_handle(server, node, &record);
+    server_node_unpin(server, node);
     return rc;
+}
+
+/* Without its lock a file is not to be touched. */
+static int read_lock(struct server *server, struct input *in)
+{
+    struct server_lock lock;
+    if (!take(in, &lock, sizeof lock))
+        return -EPROTO;
+    struct node *node = server_node_pin(server, lock.node_id);
+    if (node && node->vnode && server_locks_take(server, node, &lock) < 0)
+        server_node_lose(server, node);
+    server_node_unpin(server, node);
+    return 0;
 }
 
 static int adopt(struct server *server, struct input *in, const struct state_header *header)
@@ -238,6 +278,8 @@ static int adopt(struct server *server, struct input *in, const struct state_hea
     free(wanted.list);
     for (uint32_t i = 0; i < header->handles && rc == 0; i++)
         rc = read_handle(server, in);
+    for (uint32_t i = 0; i < header->locks && rc == 0; i++)
+        rc = read_lock(server, in);
     return rc == 0 && in->left ? -EPROTO : rc;
 }
 

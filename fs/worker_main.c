@@ -28,6 +28,7 @@
 #include "fs/worker_confine.h"
 #include "fs/worker_proto.h"
 #include "fs/worker_stack.h"
+#include "fs/worker_state.h"
 
 enum {
     MAX_HANDLES = 16384,
@@ -44,12 +45,14 @@ struct worker {
     struct mount_counters *counters;
     struct inbox inbox;
     bool marked; /* the guest's mark has been answered */
+    bool adopted;
     pthread_mutex_t tx_lock; /* held while a message is being written to the guest */
     pthread_t serving;
 
     struct worker_message mounts[MOUNTTABLE_MAX]; /* until START */
     int fds[MOUNTTABLE_MAX];
     unsigned mount_count;
+    struct worker_state state; /* of the worker before; empty: the session is a new one */
     bool started, has_netns;
 };
 
@@ -104,6 +107,15 @@ static void send_message(void *data, const void *message, size_t len)
     pthread_mutex_unlock(&w->tx_lock);
 }
 
+/* What a guest that goes on has cached may have changed since. */
+static void answer_mark(struct worker *w)
+{
+    send_message(w, w->inbox.mark, SYNC_MARK);
+    w->marked = true;
+    if (w->adopted)
+        server_invalidate_known(w->server);
+}
+
 static int serve_buffered(struct worker *w)
 {
     uint8_t *message;
@@ -111,8 +123,7 @@ static int serve_buffered(struct worker *w)
     int rc;
     while ((rc = inbox_next(&w->inbox, &message, &len)) > 0) {
         if (!w->marked)
-            send_message(w, w->inbox.mark, SYNC_MARK);
-        w->marked = true;
+            answer_mark(w);
         rc = server_receive(w->server, message, len);
         if (rc < 0)
             break;
@@ -178,6 +189,44 @@ static int make_server(struct worker *w, const char *nonce)
     if (!w->server)
         return -errno;
     return inbox_init(&w->inbox, sizeof(struct fuse_in_header), nonce);
+}
+
+/* ---- the session before, and the one after ---- */
+
+/* Without it the guest begins anew; and what comes from somewhere else must not stop that. */
+static void adopt(struct worker *w)
+{
+    size_t len;
+    const uint8_t *server = worker_state_find(&w->state, WORKER_SECTION_SERVER, 0, &len);
+    int rc = server ? server_adopt(w->server, server, len) : 0;
+    w->adopted = server && rc == 0;
+    if (rc < 0)
+        say("the session cannot go on: %s", strerror(-rc));
+}
+
+static int take_state(struct worker *w, int fd)
+{
+    if (w->started || fd < 0)
+        return -EINVAL;
+    int rc = worker_state_map(fd, &w->state);
+    if (rc < 0)
+        w->state = (struct worker_state){0};
+    close(fd);
+    return 0;
+}
+
+static int save_server(void *server, FILE *out)
+{
+    return server_save(server, out);
+}
+
+static int save(const struct worker *w, int fd)
+{
+    FILE *out = w->server && fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!out)
+        return -EINVAL;
+    int rc = worker_state_put(out, WORKER_SECTION_SERVER, 0, save_server, w->server);
+    return fclose(out) == EOF && rc == 0 ? -EIO : rc;
 }
 
 /* ---- mounts ---- */
@@ -257,7 +306,10 @@ static int start(struct worker *w, const struct worker_message *message)
     confine(w);
     mount_all(w);
     int rc = make_server(w, message->text);
-    return rc < 0 ? rc : -pthread_create(&w->serving, NULL, serve, w);
+    if (rc < 0)
+        return rc;
+    adopt(w);
+    return -pthread_create(&w->serving, NULL, serve, w);
 }
 
 static int take_unmount(struct worker *w, const struct worker_message *message)
@@ -279,8 +331,12 @@ static int take_message(struct worker *w, const struct worker_message *message, 
         return take_mount(w, message, fd);
     case WORKER_UNMOUNT:
         return take_unmount(w, message);
+    case WORKER_STATE:
+        return take_state(w, fd);
     case WORKER_START:
         return start(w, message);
+    case WORKER_SAVE:
+        return save(w, fd);
     default:
         _exit(2);
     }

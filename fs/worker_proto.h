@@ -3,8 +3,8 @@
  *   descriptor 3: the byte stream of the port gondolin.vfs (fs/sync.h, then the FUSE wire protocol)
  *   descriptor 4: a SOCK_SEQPACKET socket to the supervisor; every message is one struct worker_message
  *   descriptor 5: a sealed memory file with one struct mount_counters for each mount
- * and gets: any number of MOUNT (each answered DONE), then START (answered CONFINED and DONE). From then on only UNMOUNT
- * and, for mounts without a host path, MOUNT. Anything else ends the worker; it also ends with either stream. */
+ * and gets: any number of MOUNT (each answered DONE), perhaps STATE, then START (answered CONFINED and DONE). From then on
+ * only UNMOUNT and SAVE. Anything else ends the worker; it also ends with either stream. */
 #ifndef GONDOLIN_FS_WORKER_PROTO_H
 #define GONDOLIN_FS_WORKER_PROTO_H
 
@@ -21,6 +21,9 @@ enum worker_type {
     WORKER_DONE = 4,     /* worker: what (a worker_type), id, error (errno value or 0) */
     WORKER_CONFINED = 5, /* worker: flags (enum worker_confinement) */
     WORKER_LOG = 6,      /* worker: text, one line */
+    WORKER_SAVE = 7,     /* supervisor: one descriptor, of an empty file, for what another worker needs to go on with the session
+                            (fs/worker_state.h); at a time when the guest has no request under way */
+    WORKER_STATE = 8,    /* supervisor: such a file: the session that the guest goes on with, or else begins anew */
 };
 
 enum worker_mount_flags {

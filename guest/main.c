@@ -27,7 +27,7 @@
 #include "src/loop.h"
 #include "src/proto.h"
 
-enum { PORT_WAIT_MS = 10000, GUEST_GRACE_MS = 5000 };
+enum { PORT_WAIT_MS = 10000, GUEST_GRACE_MS = 5000, MOUNTS_DRAIN_MS = 300 };
 
 struct agent {
     struct loop *loop;
@@ -50,6 +50,7 @@ static const struct account_files account_files = {.passwd = "/etc/passwd", .gro
 static uint64_t stand_still(void *data)
 {
     struct agent *agent = data;
+    vfsmount_hold(agent->vfsmount, MOUNTS_DRAIN_MS); /* while those who answer still run */
     uint64_t notices = agent->earlier_notices + (agent->rootserve ? rootserve_hold(agent->rootserve) : 0);
     int rc = standstill_begin(&agent->standstill);
     if (rc < 0)
@@ -57,12 +58,18 @@ static uint64_t stand_still(void *data)
     return notices - agent->others_notices;
 }
 
-static void go_on(void *data)
+static void let_run(struct agent *agent)
 {
-    struct agent *agent = data;
     if (agent->rootserve)
         rootserve_release(agent->rootserve);
     standstill_end(&agent->standstill);
+}
+
+static void go_on(void *data)
+{
+    struct agent *agent = data;
+    let_run(agent);
+    vfsmount_release(agent->vfsmount);
 }
 
 static void drop_mounts(struct agent *agent)
@@ -77,8 +84,9 @@ static void configure(void *data, const struct session_config *config)
     identity_renew(config);
     if (config->cloned) {
         agent->others_notices += config->notices;
-        go_on(agent);
-        drop_mounts(agent); /* they were the other's; its threads have to run to end */
+        let_run(agent);
+        if (!config->keep_mounts) /* they were the other's; its threads have to run to end */
+            drop_mounts(agent);
     }
     identity_name_machine(config, agent->root_writable);
 }

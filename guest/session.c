@@ -81,6 +81,7 @@ static void send_ready(struct session *s)
     uname(&uts);
     add_string(ready, "kernel", uts.release);
     json_object_object_add(ready, "mounts", json_object_new_boolean(true));
+    json_object_object_add(ready, "mounts_resume", json_object_new_boolean(true));
     add_string(ready, "root", s->root_writable ? "rw" : "ro");
     json_object_object_add(ready, "notices", json_object_new_boolean(s->notices));
     send_json(s, CTL_READY, ready);
@@ -133,6 +134,8 @@ static int read_config(struct json_object *object, struct session_config *config
         rc = payload_string(object, "machine_id", &config->machine_id, err);
     if (rc == 0)
         rc = payload_number(object, "realtime_ns", INT64_MAX, &config->realtime_ns, err);
+    if (rc == 0)
+        rc = payload_bool(object, "keep_mounts", &config->keep_mounts, err);
     if (rc == 0)
         rc = payload_string(object, "entropy", &entropy, err);
     if (rc == 0 && entropy)

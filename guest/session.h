@@ -30,6 +30,7 @@ struct session_config {
     bool frozen; /* the root is frozen: writing to it would block for ever */
     bool cloned; /* the machine was saved since stand_still and this is what became of it: to be applied before others run */
     uint64_t notices; /* cloned: what stand_still returned */
+    bool keep_mounts; /* cloned: the host will go on with what is mounted from it */
 };
 
 /* CLOCK_BOOTTIME at the end of each phase of the boot, in microseconds. */

@@ -13,6 +13,7 @@
 
 #include "fs/sync.h"
 #include "fs/wire.h"
+#include "guest/log.h"
 #include "guest/payload.h"
 #include "guest/ports.h"
 #include "guest/uevent.h"
@@ -23,7 +24,7 @@
 
 #define PLACE "/run/gondolin/vfs"
 
-enum { MOUNTS_MAX = 64, PORT_WAIT_MS = 10000 };
+enum { MOUNTS_MAX = 64, PORT_WAIT_MS = 10000, DRAIN_MS = 2000 };
 
 struct target {
     uint32_t id;
@@ -37,12 +38,14 @@ struct targets {
     size_t count;
 };
 
-/* All but loop-side fields belong to the worker thread, which takes one request after the other. */
+/* All but loop-side fields belong to the worker thread, which takes one request after the other, and to the loop while it
+ * has none. */
 struct vfsmount {
     const struct vfsmount_ops *ops;
     void *data;
     struct worker *worker;
     char asked[SYNC_NONCE + 1]; /* loop: the session last asked for */
+    unsigned requests;          /* loop: those the thread has not finished */
 
     int port;
     struct vfspump *pump;
@@ -55,6 +58,8 @@ struct vfsmount {
 struct request {
     struct vfsmount *v;
     char session[SYNC_NONCE + 1];
+    bool hold;   /* nothing else is asked */
+    bool resume; /* the session before goes on under the new number */
     struct targets wanted;
     struct json_object *answer;
 };
@@ -99,7 +104,11 @@ static int read_request(struct json_object *object, struct request *r, struct er
 {
     struct json_object *mounts;
     const char *session = NULL;
-    int rc = payload_string(object, "session", &session, err);
+    int rc = payload_bool(object, "hold", &r->hold, err);
+    if (rc < 0 || r->hold)
+        return rc;
+    rc = payload_bool(object, "resume", &r->resume, err);
+    rc = rc ? rc : payload_string(object, "session", &session, err);
     if (rc < 0)
         return rc;
     if (session && strlen(session) != SYNC_NONCE)
@@ -204,6 +213,24 @@ static int begin_session(struct vfsmount *v, const char *session)
     return 0;
 }
 
+/* What the kernel remembers of names may be wrong by now; what it has open it asks about again. */
+static void forget_names(void)
+{
+    cleanup_close int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "2", 1) != 1)
+        log_line(LOG_LEVEL_WARNING, "forget names: %s", strerror(errno));
+}
+
+static int resume_session(struct vfsmount *v, const char *session)
+{
+    int rc = vfspump_reconnect(v->pump, session);
+    if (rc < 0)
+        return rc;
+    snprintf(v->session, sizeof v->session, "%s", session);
+    forget_names();
+    return 0;
+}
+
 /* ---- targets ---- */
 
 static int make_parents(char *path)
@@ -282,11 +309,33 @@ static void unmount_unwanted(struct request *r)
     }
 }
 
+static bool ask_for(const char *path)
+{
+    struct statx st;
+    return statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &st) == 0;
+}
+
+/* Of a session that goes on: the directory may be another one now. Asking for it by name makes the kernel look again. */
+static bool is_still_there(const struct target *t)
+{
+    char source[sizeof PLACE + 16];
+    if (ask_for(t->path))
+        return true;
+    snprintf(source, sizeof source, PLACE "/%u", t->id);
+    ask_for(source);
+    return false;
+}
+
 static void mount_wanted(struct request *r, int session_error)
 {
     struct targets *mounted = &r->v->mounted;
     for (size_t i = 0; i < r->wanted.count; i++) {
         struct target *t = &r->wanted.list[i], *there = find(mounted, t->id);
+        if (there && !there->stale && r->resume && !session_error) {
+            there->stale = !is_still_there(there);
+            if (!there->stale)
+                answer_with(r, "mounts", t->id, 0, t->path);
+        }
         if (there && !there->stale)
             continue;
         int rc = session_error ? session_error : mounted->count < MOUNTS_MAX ? mount_target(t, there) : -ENOSPC;
@@ -307,12 +356,23 @@ static void apply(void *argument)
     struct request *r = argument;
     struct vfsmount *v = r->v;
     int rc = 0;
-    if (strcmp(r->session, v->session) != 0) {
-        end_session(v);
-        rc = r->session[0] ? begin_session(v, r->session) : 0;
+    if (r->hold) {
+        json_object_object_add(r->answer, "held", json_object_new_boolean(v->pump && vfspump_hold(v->pump, DRAIN_MS)));
+        return;
+    }
+    if (strcmp(r->session, v->session) == 0) {
+        r->resume = false;
+    } else {
+        r->resume = r->resume && v->pump && resume_session(v, r->session) == 0;
+        if (!r->resume) {
+            end_session(v);
+            rc = r->session[0] ? begin_session(v, r->session) : 0;
+        }
     }
     unmount_unwanted(r);
     mount_wanted(r, rc);
+    if (r->resume && rc == 0)
+        vfspump_settle(v->pump);
 }
 
 static void applied(void *argument)
@@ -320,8 +380,20 @@ static void applied(void *argument)
     struct request *r = argument;
     struct json_object *answer = r->answer;
     r->answer = NULL;
+    r->v->requests--;
     r->v->ops->applied(r->v->data, answer);
     request_free(r);
+}
+
+static struct json_object *new_answer(const struct request *r)
+{
+    struct json_object *answer = json_object_new_object();
+    if (r->hold)
+        return answer;
+    json_object_object_add(answer, "session", json_object_new_string(r->session));
+    json_object_object_add(answer, "mounts", json_object_new_array());
+    json_object_object_add(answer, "removed", json_object_new_array());
+    return answer;
 }
 
 int vfsmount_take(struct vfsmount *v, struct json_object *object, struct err *err)
@@ -331,17 +403,17 @@ int vfsmount_take(struct vfsmount *v, struct json_object *object, struct err *er
         return err_set(err, ENOMEM, "mounts: out of memory");
     r->v = v;
     int rc = read_request(object, r, err);
-    r->answer = json_object_new_object();
-    json_object_object_add(r->answer, "session", json_object_new_string(r->session));
-    json_object_object_add(r->answer, "mounts", json_object_new_array());
-    json_object_object_add(r->answer, "removed", json_object_new_array());
-    /* Whatever the thread waits for comes from the old session. */
-    if (rc == 0 && strcmp(r->session, v->asked) != 0) {
+    r->answer = new_answer(r);
+    /* Whatever the thread waits for comes from the old session: then that cannot go on. */
+    if (rc == 0 && !r->hold && strcmp(r->session, v->asked) != 0) {
         memcpy(v->asked, r->session, sizeof v->asked);
-        abort_connection();
+        r->resume = r->resume && v->requests == 0;
+        if (!r->resume)
+            abort_connection();
     }
     if (rc == 0 && worker_submit(v->worker, apply, applied, r) < 0)
         rc = err_set(err, ENOMEM, "mounts: out of memory");
+    v->requests += rc == 0;
     if (rc < 0)
         request_free(r);
     return rc;
@@ -358,6 +430,18 @@ struct vfsmount *vfsmount_new(struct loop *loop, const struct vfsmount_ops *ops,
         return v;
     free(v);
     return NULL;
+}
+
+void vfsmount_hold(struct vfsmount *v, unsigned limit_ms)
+{
+    if (v && v->requests == 0 && v->pump)
+        vfspump_hold(v->pump, limit_ms);
+}
+
+void vfsmount_release(struct vfsmount *v)
+{
+    if (v && v->requests == 0 && v->pump)
+        vfspump_release(v->pump);
 }
 
 void vfsmount_drop(struct vfsmount *v)

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,17 +15,27 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs/inbox.h"
 #include "fs/notifier.h"
 #include "fs/wire.h"
 
-enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096 };
+enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096, LOCK_REQUEST = sizeof(struct fuse_in_header) + sizeof(struct fuse_lk_in) };
+
+/* A request that the kernel waits for the answer to. */
+struct asked {
+    uint64_t unique;
+    bool waits;                    /* for a lock: as long as others like */
+    uint8_t request[LOCK_REQUEST]; /* of one that waits */
+};
 
 struct vfspump {
-    int port, fuse, stop, epoll; /* stop: an eventfd */
+    int port, fuse, wake, epoll; /* wake: an eventfd */
     pthread_t thread;
+    bool running;
+    atomic_bool stopping;
     vfspump_ended_fn *ended;
     void *data;
     struct notifier *notifier;
@@ -31,7 +43,72 @@ struct vfspump {
     uint8_t *tx; /* one message on its way to the port */
     size_t tx_start, tx_end;
     bool fuse_watched;
+
+    struct asked *asked; /* what is under way; of the thread while it runs */
+    size_t asked_count, asked_room;
+
+    pthread_mutex_t lock; /* for the two below */
+    pthread_cond_t drained;
+    bool held, idle;
 };
+
+/* ---- what is under way ---- */
+
+static bool is_answered(uint32_t opcode)
+{
+    return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
+}
+
+static int note_request(struct vfspump *p, const uint8_t *message, size_t len)
+{
+    struct fuse_in_header header;
+    memcpy(&header, message, sizeof header);
+    if (!is_answered(header.opcode))
+        return 0;
+    if (p->asked_count == p->asked_room) {
+        size_t room = p->asked_room ? 2 * p->asked_room : 64;
+        struct asked *bigger = reallocarray(p->asked, room, sizeof *bigger);
+        if (!bigger)
+            return -ENOMEM;
+        p->asked = bigger;
+        p->asked_room = room;
+    }
+    struct asked *asked = &p->asked[p->asked_count++];
+    *asked = (struct asked){.unique = header.unique, .waits = header.opcode == FUSE_SETLKW && len == LOCK_REQUEST};
+    if (asked->waits)
+        memcpy(asked->request, message, len);
+    return 0;
+}
+
+static void note_answer(struct vfspump *p, uint64_t unique)
+{
+    for (size_t i = 0; i < p->asked_count; i++) {
+        if (p->asked[i].unique != unique)
+            continue;
+        p->asked[i] = p->asked[--p->asked_count];
+        return;
+    }
+}
+
+static bool is_drained(const struct vfspump *p)
+{
+    for (size_t i = 0; i < p->asked_count; i++)
+        if (!p->asked[i].waits)
+            return false;
+    return p->tx_end == 0;
+}
+
+/* Whether requests may be taken. */
+static bool check_held(struct vfspump *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool held = p->held;
+    p->idle = held && is_drained(p);
+    if (p->idle)
+        pthread_cond_signal(&p->drained);
+    pthread_mutex_unlock(&p->lock);
+    return held;
+}
 
 /* ---- to the host ---- */
 
@@ -83,7 +160,8 @@ static bool answer_here(const struct vfspump *p, const uint8_t *message, size_t 
 static int pump_requests(struct vfspump *p)
 {
     int rc = flush_tx(p);
-    while (rc == 0 && p->tx_end == 0) {
+    bool held = check_held(p);
+    while (rc == 0 && !held && p->tx_end == 0) {
         ssize_t n = read(p->fuse, p->tx, REQUEST_SIZE);
         if (n < 0 && (errno == EINTR || errno == ENOENT)) /* ENOENT: its caller was killed in this moment */
             continue;
@@ -93,8 +171,9 @@ static int pump_requests(struct vfspump *p)
             return -errno;
         if (answer_here(p, p->tx, (size_t)n))
             continue;
+        rc = note_request(p, p->tx, (size_t)n);
         p->tx_end = (size_t)n;
-        rc = flush_tx(p);
+        rc = rc ? rc : flush_tx(p);
     }
     return rc < 0 ? rc : watch_fuse(p, false);
 }
@@ -115,6 +194,7 @@ static void give_to_kernel(struct vfspump *p, const uint8_t *message, size_t len
         take_notice(p, message, len);
         return;
     }
+    note_answer(p, header.unique);
     while (write(p->fuse, message, len) < 0 && errno == EINTR)
         ; /* other errors: nobody waits for it any more */
 }
@@ -137,6 +217,14 @@ static int pump_replies(struct vfspump *p)
 
 /* ---- the thread ---- */
 
+/* Whether to stop. */
+static bool take_wake(struct vfspump *p)
+{
+    eventfd_t count;
+    eventfd_read(p->wake, &count);
+    return atomic_load(&p->stopping);
+}
+
 /* The port is watched by edges: it reports a hang-up for as long as the host is away. */
 static int run(struct vfspump *p)
 {
@@ -148,7 +236,7 @@ static int run(struct vfspump *p)
             return -errno;
         if (n < 1)
             continue;
-        if (event.data.fd == p->stop)
+        if (event.data.fd == p->wake && take_wake(p))
             return 0;
         if (event.data.fd == p->port)
             rc = pump_replies(p);
@@ -175,18 +263,29 @@ static int watch(const struct vfspump *p, int fd, uint32_t events)
     return epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+static void make_lock(struct vfspump *p)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->drained, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&p->lock, NULL);
+}
+
 static int set_up(struct vfspump *p, const char *nonce)
 {
+    make_lock(p);
     int rc = inbox_init(&p->inbox, sizeof(struct fuse_out_header), nonce);
     p->tx = malloc(REQUEST_SIZE);
-    p->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->notifier = notifier_new(p->fuse);
-    if (rc < 0 || !p->tx || p->stop < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
+    if (rc < 0 || !p->tx || p->wake < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
         return rc < 0 ? rc : -errno;
     sync_mark(p->tx, nonce);
     p->tx_end = SYNC_MARK;
-    rc = watch(p, p->stop, EPOLLIN);
+    rc = watch(p, p->wake, EPOLLIN);
     if (rc == 0)
         rc = watch(p, p->fuse, 0);
     return rc < 0 ? rc : watch(p, p->port, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
@@ -199,7 +298,19 @@ static int start_thread(struct vfspump *p)
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = pthread_create(&p->thread, NULL, pump_thread, p);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    p->running = rc == 0;
     return -rc;
+}
+
+static void stop_thread(struct vfspump *p)
+{
+    if (!p->running)
+        return;
+    atomic_store(&p->stopping, true);
+    eventfd_write(p->wake, 1);
+    pthread_join(p->thread, NULL);
+    atomic_store(&p->stopping, false);
+    p->running = false;
 }
 
 static void release(struct vfspump *p)
@@ -209,11 +320,14 @@ static void release(struct vfspump *p)
         ; /* waits a little each time; what it may wait for has been aborted */
     inbox_fini(&p->inbox);
     free(p->tx);
-    if (p->stop >= 0)
-        close(p->stop);
+    if (p->wake >= 0)
+        close(p->wake);
     if (p->epoll >= 0)
         close(p->epoll);
     close(p->fuse);
+    free(p->asked);
+    pthread_cond_destroy(&p->drained);
+    pthread_mutex_destroy(&p->lock);
     free(p);
 }
 
@@ -224,7 +338,7 @@ struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *nonce, vfspu
         close(fuse_fd);
         return NULL;
     }
-    *p = (struct vfspump){.port = port_fd, .fuse = fuse_fd, .stop = -1, .epoll = -1, .ended = ended, .data = data};
+    *p = (struct vfspump){.port = port_fd, .fuse = fuse_fd, .wake = -1, .epoll = -1, .ended = ended, .data = data};
     int rc = set_up(p, nonce);
     if (rc == 0)
         rc = start_thread(p);
@@ -236,11 +350,84 @@ struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *nonce, vfspu
     return p;
 }
 
+bool vfspump_hold(struct vfspump *p, unsigned limit_ms)
+{
+    struct timespec until;
+    int rc = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += limit_ms / 1000;
+    until.tv_nsec += (long)(limit_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&p->lock);
+    p->held = true;
+    p->idle = false;
+    eventfd_write(p->wake, 1);
+    while (!p->idle && rc == 0)
+        rc = pthread_cond_timedwait(&p->drained, &p->lock, &until);
+    bool idle = p->idle;
+    pthread_mutex_unlock(&p->lock);
+    return idle;
+}
+
+void vfspump_release(struct vfspump *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->held = false;
+    pthread_mutex_unlock(&p->lock);
+    eventfd_write(p->wake, 1);
+}
+
+/* What waits is asked again, for as long as there is room; what else was asked may have been done or not. */
+static void ask_again(struct vfspump *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->asked_count; i++) {
+        struct asked *asked = &p->asked[i];
+        const struct fuse_out_header failed = {.len = sizeof failed, .error = -EIO, .unique = asked->unique};
+        if (asked->waits && p->tx_end + sizeof asked->request <= REQUEST_SIZE) {
+            memcpy(p->tx + p->tx_end, asked->request, sizeof asked->request);
+            p->tx_end += sizeof asked->request;
+            p->asked[kept++] = *asked;
+        } else {
+            while (write(p->fuse, &failed, sizeof failed) < 0 && errno == EINTR)
+                ;
+        }
+    }
+    p->asked_count = kept;
+}
+
+int vfspump_reconnect(struct vfspump *p, const char *nonce)
+{
+    stop_thread(p);
+    inbox_fini(&p->inbox);
+    int rc = inbox_init(&p->inbox, sizeof(struct fuse_out_header), nonce);
+    if (rc < 0)
+        return rc;
+    sync_mark(p->tx, nonce);
+    p->tx_start = 0;
+    p->tx_end = SYNC_MARK;
+    ask_again(p);
+    p->held = false;
+    return start_thread(p);
+}
+
+void vfspump_settle(struct vfspump *p)
+{
+    struct pollfd written = {.fd = notifier_event_fd(p->notifier), .events = POLLIN};
+    eventfd_t count;
+    while (!notifier_idle(p->notifier)) {
+        poll(&written, 1, -1);
+        eventfd_read(written.fd, &count);
+    }
+}
+
 void vfspump_stop(struct vfspump *p)
 {
     if (!p)
         return;
-    eventfd_write(p->stop, 1);
-    pthread_join(p->thread, NULL);
+    stop_thread(p);
     release(p);
 }

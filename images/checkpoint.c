@@ -80,8 +80,7 @@ int checkpoint_check_files(const char *directory, const struct checkpoint_manife
     int code = 0;
     for (size_t i = 0; code == 0 && i < manifest->file_count; i++) {
         const char *name = manifest->files[i].name;
-        if (disks_only && (strcmp(name, CHECKPOINT_RAM) == 0 || strcmp(name, CHECKPOINT_STATE) == 0 ||
-                           strcmp(name, CHECKPOINT_OUTPUT) == 0))
+        if (disks_only && checkpoint_is_of_memory(name))
             continue;
         files[count++] = manifest->files[i];
         code = compare_file(&sizes, &manifest->files[i], err);

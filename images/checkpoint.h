@@ -6,6 +6,7 @@
  *                          layer-N.qcow2   what it lies on, where that is no other checkpoint's: its own hard links
  *                          ram, state      memory (sparse) and devices; full checkpoints only
  *                          output          what its jobs had printed and nobody had read yet; may be absent
+ *                          mounts          what it had open of the files of the host (fs/worker_state.h); may be absent
  *                          description     free text, may be absent and may change
  *   STORE/templates/KEY/                   the same, made by mount for itself: a cache, least recently used goes first
  *
@@ -30,6 +31,7 @@
 #define CHECKPOINT_RAM "ram"
 #define CHECKPOINT_STATE "state"
 #define CHECKPOINT_OUTPUT "output" /* of its jobs, not read yet; may be absent */
+#define CHECKPOINT_MOUNTS "mounts" /* what it has open of the files of the host; may be absent */
 #define CHECKPOINT_DESCRIPTION "description"
 
 enum {
@@ -62,6 +64,7 @@ struct checkpoint_manifest {
     uint64_t pause_us, total_us;
     char *method;             /* how memory was copied; NULL for disk-only ones */
     struct json_object *jobs; /* array of src/job_record.h's objects; not looked into here; NULL: none */
+    struct json_object *mounts; /* array of what host_mounts_describe says; not looked into here; NULL: none */
 
     struct manifest_file files[MANIFEST_MAX_FILES]; /* digests as digest_sparse_fd makes them */
     size_t file_count;

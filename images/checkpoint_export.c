@@ -182,6 +182,7 @@ static int write_manifest(struct export *x, const char *store, const struct chec
 {
     x->flat = c->manifest;
     x->flat.parent = x->flat.image = NULL;
+    x->flat.mounts = NULL; /* they are this host's */
     x->flat.file_count = 0;
     int code = checkpoint_each_below(store, c->directory, &c->manifest, flatten, x, err);
     if (code == 0)

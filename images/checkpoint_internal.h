@@ -18,6 +18,8 @@ int checkpoint_load(const char *directory, struct checkpoint_manifest *out, stru
 
 const struct manifest_file *checkpoint_file(const struct checkpoint_manifest *manifest, const char *name);
 
+/* Does it belong to the machine's memory, and not to its disk? */
+bool checkpoint_is_of_memory(const char *name);
 /* How many layer-N.qcow2 there are. */
 unsigned checkpoint_layers(const struct checkpoint_manifest *manifest);
 

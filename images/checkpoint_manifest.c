@@ -10,7 +10,7 @@
 #include "images/checkpoint_internal.h"
 #include "images/json_members.h"
 
-enum { MAX_DEPTH = 16, MAX_JOBS = 64 * 1024 };
+enum { MAX_DEPTH = 16, MAX_ELEMENTS = 64 * 1024 };
 
 static const char *const kinds[] = {[CHECKPOINT_FULL] = "full", [CHECKPOINT_DISK_ONLY] = "disk"};
 
@@ -32,6 +32,15 @@ const struct manifest_file *checkpoint_file(const struct checkpoint_manifest *ma
     return manifest_files_find(manifest->files, manifest->file_count, name);
 }
 
+bool checkpoint_is_of_memory(const char *name)
+{
+    static const char *const names[] = {CHECKPOINT_RAM, CHECKPOINT_STATE, CHECKPOINT_OUTPUT, CHECKPOINT_MOUNTS};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 unsigned checkpoint_layers(const struct checkpoint_manifest *manifest)
 {
     char name[CHECKPOINT_DISK_NAME_SIZE];
@@ -49,6 +58,7 @@ void checkpoint_manifest_free(struct checkpoint_manifest *m)
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     json_object_put(m->jobs);
+    json_object_put(m->mounts);
     manifest_files_free(m->files, m->file_count);
     *m = (struct checkpoint_manifest){0};
 }
@@ -98,6 +108,8 @@ char *checkpoint_manifest_format(const struct checkpoint_manifest *m)
     add_string(top, "method", m->method);
     if (m->jobs)
         json_object_object_add(top, "jobs", json_object_get(m->jobs));
+    if (m->mounts)
+        json_object_object_add(top, "mounts", json_object_get(m->mounts));
     json_object_object_add(top, "files", manifest_files_format(m->files, m->file_count));
     const char *text = json_object_to_json_string_ext(top, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
     char *copy = NULL;
@@ -137,13 +149,24 @@ static int read_machine(struct json_reader *reader, struct json_object *value)
     return JSON_MEMBERS_READ(reader, "machine", value, members);
 }
 
+static int read_list(struct json_reader *reader, const char *name, struct json_object *value, struct json_object **to)
+{
+    if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) > MAX_ELEMENTS)
+        return json_members_wrong(reader, name, "not an array, or has too many elements");
+    *to = json_object_get(value);
+    return 0;
+}
+
 static int read_jobs(struct json_reader *reader, struct json_object *value)
 {
     struct checkpoint_manifest *m = reader->data;
-    if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) > MAX_JOBS)
-        return json_members_wrong(reader, "jobs", "not an array, or has too many elements");
-    m->jobs = json_object_get(value);
-    return 0;
+    return read_list(reader, "jobs", value, &m->jobs);
+}
+
+static int read_mounts(struct json_reader *reader, struct json_object *value)
+{
+    struct checkpoint_manifest *m = reader->data;
+    return read_list(reader, "mounts", value, &m->mounts);
 }
 
 static int read_file(struct json_reader *reader, struct json_object *value)
@@ -160,9 +183,8 @@ static int read_files(struct json_reader *reader, struct json_object *value)
     if (code < 0)
         return code;
     size_t expected = 1 + checkpoint_layers(m);
-    expected += checkpoint_file(m, CHECKPOINT_RAM) != NULL;
-    expected += checkpoint_file(m, CHECKPOINT_STATE) != NULL;
-    expected += checkpoint_file(m, CHECKPOINT_OUTPUT) != NULL;
+    for (size_t i = 0; i < m->file_count; i++)
+        expected += checkpoint_is_of_memory(m->files[i].name);
     if (!checkpoint_file(m, CHECKPOINT_DISK))
         return json_members_wrong(reader, "files", CHECKPOINT_DISK " is missing");
     return m->file_count == expected ? 0 : json_members_wrong(reader, "files", "has a name that does not belong there");
@@ -186,6 +208,7 @@ static int read_top(struct json_reader *reader, struct json_object *top)
         {.name = "total_us", .kind = JSON_NUMBER, .to = &m->total_us},
         {.name = "method", .kind = JSON_TEXT, .optional = true, .to = &m->method},
         {.name = "jobs", .kind = JSON_CUSTOM, .optional = true, .read = read_jobs},
+        {.name = "mounts", .kind = JSON_CUSTOM, .optional = true, .read = read_mounts},
         {.name = "files", .kind = JSON_CUSTOM, .read = read_files},
     };
     return JSON_MEMBERS_READ(reader, "manifest", top, members);

@@ -58,8 +58,13 @@ static int add_files(const char *directory, bool durable, struct checkpoint_mani
         code = add_file(directory, CHECKPOINT_STATE, durable, manifest, err);
     if (code < 0 || manifest->kind != CHECKPOINT_FULL)
         return code;
-    code = add_file(directory, CHECKPOINT_OUTPUT, durable, manifest, err);
-    return code == -ENOENT ? 0 : code;
+    static const char *const optional[] = {CHECKPOINT_OUTPUT, CHECKPOINT_MOUNTS};
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
+        code = add_file(directory, optional[i], durable, manifest, err);
+        if (code < 0 && code != -ENOENT)
+            return code;
+    }
+    return 0;
 }
 
 /* Whatever else is in the work directory would be published too. */

@@ -71,12 +71,22 @@ static int write_output(const struct taking *t, struct err *err)
     return rc < 0 ? err_errno(err, -rc, "write the output of jobs") : 0;
 }
 
+static int write_mounts(const struct taking *t, struct err *err)
+{
+    if (t->mounts_fd < 0)
+        return 0;
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_MOUNTS, t->work.path);
+    int rc = path ? files_copy(t->mounts_fd, path, 0600) : -ENOMEM;
+    return rc < 0 ? err_errno(err, -rc, "write what is open of the host's files") : 0;
+}
+
 void taking_publish(void *data)
 {
     struct taking *t = data;
     const char *store = t->s->store; /* never changes */
     int rc = link_disks(t, &t->err);
     rc = rc ? rc : write_output(t, &t->err);
+    rc = rc ? rc : write_mounts(t, &t->err);
     if (rc == 0 && t->name)
         rc = checkpoint_publish(store, &t->work, t->name, &t->manifest, &t->result, &t->err);
     else if (rc == 0)
@@ -192,6 +202,7 @@ void taking_describe(struct taking *t, const struct vmm_save_report *report)
     t->manifest.total_us = report->total_us;
     t->manifest.method = t->disk_only ? NULL : strdup(report->method);
     t->manifest.jobs = json_object_get(t->records.jobs);
+    t->manifest.mounts = json_object_get(t->mounts);
     if (add_disks(t) < 0)
         err_set(&t->err, ENOMEM, "out of memory");
 }

@@ -138,8 +138,8 @@ static void replace_machine(struct supervisor *s)
     front_connect(s->front, s->machine->root_fd);
     bin_dir_set_link(s->bin, NULL);
     bin_dir_set_link(s->bin, s->machine->link);
-    host_mounts_connect(s->mounts, s->machine->vfs_fd);
-    s->machine->root_fd = s->machine->vfs_fd = -1;
+    s->machine->root_fd = -1;
+    supervisor_mounts_connect(s);
     machine_free(old);
     supervisor_publish_machine(s);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "images/files.h"
 #include "src/cleanup.h"
@@ -40,6 +41,9 @@ static void taking_free(struct taking *t)
 {
     checkpoint_manifest_free(&t->manifest);
     job_records_free(&t->records);
+    json_object_put(t->mounts);
+    if (t->mounts_fd >= 0)
+        close(t->mounts_fd);
     names_free(&t->disks);
     store_work_end(&t->work);
     char *strings[] = {t->name, t->overlay, t->template_directory, t->bottom, t->key};
@@ -87,6 +91,7 @@ static void finish(struct taking *t)
     struct supervisor *s = t->s;
     timer_cancel(t->limit);
     front_stop_awaiting(s->front, t);
+    host_mounts_stop_saving(s->mounts, t);
     if (t->err.code)
         supervisor_log(s, "checkpoint %s: %s", subject(t), t->err.text);
     if (t->name)
@@ -186,17 +191,26 @@ static void not_quiet(void *data)
 {
     struct taking *t = data;
     t->limit = NULL;
+    host_mounts_stop_saving(t->s->mounts, t);
     give_up_quiet(t, ETIMEDOUT, "a file operation or the agent takes too long; try again when less is going on");
+}
+
+static void mounts_saved(void *data, int fd)
+{
+    struct taking *t = data;
+    t->mounts_fd = fd;
+    t->mounts = fd >= 0 ? host_mounts_describe(t->s->mounts) : NULL;
+    if (jobs_record(t->s->jobs, &t->records) < 0)
+        give_up_quiet(t, ENOMEM, "out of memory");
+    else
+        give_up_quiet(t, t->cancelled ? ECANCELED : 0, "given up");
 }
 
 static void all_quiet(void *data)
 {
     struct taking *t = data;
     t->quiet_us = now_us();
-    if (jobs_record(t->s->jobs, &t->records) < 0)
-        give_up_quiet(t, ENOMEM, "out of memory");
-    else
-        give_up_quiet(t, t->cancelled ? ECANCELED : 0, "given up");
+    host_mounts_save(t->s->mounts, mounts_saved, t);
 }
 
 void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices)
@@ -330,7 +344,7 @@ void checkpoint_take(struct supervisor *s, const char *name, bool disk_only, str
     struct taking *t = calloc(1, sizeof *t);
     if (t)
         *t = (struct taking){.operation.begin = begin, .s = s, .name = strdup(name), .disk_only = disk_only,
-                             .request = request, .request_len = len, .work.lock = -1};
+                             .request = request, .request_len = len, .work.lock = -1, .mounts_fd = -1};
     if (!t || !t->name) {
         free(t);
         control_reply_error(request, ENOMEM, "checkpoint %s: out of memory", name);
@@ -344,7 +358,8 @@ void checkpoint_take_template(struct supervisor *s)
 {
     struct taking *t = calloc(1, sizeof *t);
     if (t)
-        *t = (struct taking){.operation.begin = begin, .s = s, .key = strdup(s->template_key), .work.lock = -1};
+        *t = (struct taking){.operation.begin = begin, .s = s, .key = strdup(s->template_key), .work.lock = -1,
+                             .mounts_fd = -1};
     if (!t || !t->key) {
         free(t);
         supervisor_prepared(s);

@@ -40,7 +40,7 @@ static struct json_object *describe(const struct host_mount *mount)
     return object;
 }
 
-void host_mounts_tell_agent(struct host_mounts *m)
+static void tell_agent(struct host_mounts *m, bool resume)
 {
     struct json_object *request = json_object_new_object(), *list = json_object_new_array();
     json_object_object_add(request, "session", m->nonce[0] ? json_object_new_string(m->nonce) : NULL);
@@ -48,10 +48,17 @@ void host_mounts_tell_agent(struct host_mounts *m)
         if (m->list[i]->state != MOUNT_LEAVING)
             json_object_array_add(list, describe(m->list[i]));
     json_object_object_add(request, "mounts", list);
+    if (resume)
+        json_object_object_add(request, "resume", json_object_new_boolean(true));
     if (m->agent)
         m->ops->tell_agent(m->data, request);
     else
         json_object_put(request);
+}
+
+void host_mounts_tell_agent(struct host_mounts *m)
+{
+    tell_agent(m, false);
 }
 
 /* ---- the worker ---- */
@@ -69,6 +76,7 @@ static bool new_nonce(char nonce[SYNC_NONCE + 1])
 /* The next one is not started before it has gone: they would read from the same stream. */
 static void end_worker(struct host_mounts *m)
 {
+    m->hold_tries = 0;
     timer_cancel(m->restart_timer);
     m->restart_timer = NULL;
     m->start_wanted = false;
@@ -92,6 +100,10 @@ static void worker_confined(void *data, uint32_t how, unsigned landlock_abi)
 static void worker_done(void *data, uint32_t what, uint32_t id, int code)
 {
     struct host_mounts *m = data;
+    if (what == WORKER_SAVE) {
+        host_mounts_saving_done(m, code, true);
+        return;
+    }
     const struct host_mount *mount = host_mounts_find(m, id);
     if (code && mount)
         host_mounts_say(m, "%s %s: %s", what == WORKER_UNMOUNT ? "unbind" : "bind", mount->spec.target, strerror(code));
@@ -125,6 +137,21 @@ static void give(struct host_mounts *m, const struct host_mount *mount)
     vfs_worker_send(m->worker, &message, spec->fd);
 }
 
+static void set_state(struct host_mounts *m, int fd)
+{
+    if (m->state_fd >= 0)
+        close(m->state_fd);
+    m->state_fd = fd;
+}
+
+static void give_state(struct host_mounts *m)
+{
+    const struct worker_message message = {.type = WORKER_STATE};
+    if (m->state_fd >= 0)
+        vfs_worker_send(m->worker, &message, m->state_fd);
+    set_state(m, -1);
+}
+
 static void start_worker(struct host_mounts *m)
 {
     static const struct vfs_worker_ops ops = {
@@ -145,6 +172,7 @@ static void start_worker(struct host_mounts *m)
         if (m->list[i]->state != MOUNT_LEAVING)
             give(m, m->list[i]);
     memcpy(start.text, m->nonce, SYNC_NONCE);
+    give_state(m);
     vfs_worker_send(m->worker, &start, -1);
 }
 
@@ -165,7 +193,7 @@ static void worker_failed(struct host_mounts *m, const char *why)
     m->ops->event(m->data, "mounts-restarted", event);
     m->restarts++;
     bool soon = loop_now_ms() - m->started_ms < RESTART_PAUSE_MS;
-    host_mounts_begin_session(m, soon ? RESTART_PAUSE_MS : 0);
+    host_mounts_begin_session(m, soon ? RESTART_PAUSE_MS : 0, -1);
 }
 
 static void worker_ended(void *data, const char *why)
@@ -175,17 +203,25 @@ static void worker_ended(void *data, const char *why)
     vfs_worker_free(m->worker);
     m->worker = NULL;
     m->worker_leaves = false;
+    host_mounts_saving_done(m, EIO, true);
     if (!expected)
         worker_failed(m, why);
     else if (m->start_wanted)
         start_worker(m);
 }
 
-void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms)
+bool host_mounts_has_session(const struct host_mounts *m)
+{
+    return m->worker && !m->worker_leaves && m->nonce[0];
+}
+
+void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms, int state_fd)
 {
     end_worker(m);
+    set_state(m, state_fd);
     if (m->stream_fd < 0 || !m->agent || !new_nonce(m->nonce))
         return;
+    bool resume = m->state_fd >= 0;
     for (size_t i = 0; i < m->count; i++)
         if (m->list[i]->state == MOUNT_MOUNTED)
             m->list[i]->state = MOUNT_WANTED;
@@ -193,7 +229,7 @@ void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms)
         m->restart_timer = loop_timer(m->loop, pause_ms, restart, m);
     else
         start_worker(m);
-    host_mounts_tell_agent(m);
+    tell_agent(m, resume);
 }
 
 void host_mounts_end_session(struct host_mounts *m)
@@ -205,21 +241,29 @@ void host_mounts_end_session(struct host_mounts *m)
 
 /* ---- what happens ---- */
 
-void host_mounts_connect(struct host_mounts *m, int stream_fd)
+void host_mounts_connect(struct host_mounts *m, int stream_fd, struct json_object *described, int state_fd)
 {
     end_worker(m);
     if (m->stream_fd >= 0)
         close(m->stream_fd);
     m->stream_fd = stream_fd;
     m->agent = false;
+    set_state(m, state_fd);
+    if (state_fd >= 0)
+        host_mounts_renumber(m, described);
 }
 
-bool host_mounts_agent(struct host_mounts *m, bool able)
+bool host_mounts_agent(struct host_mounts *m, bool able, bool resumes)
 {
+    int state_fd = m->state_fd;
     m->agent = able;
+    m->resumes = resumes;
     m->settling = m->count > 0;
+    m->state_fd = -1;
     if (m->count > 0 && able)
-        host_mounts_begin_session(m, 0);
+        host_mounts_begin_session(m, 0, state_fd);
+    else
+        set_state(m, state_fd);
     return m->count > 0;
 }
 
@@ -281,7 +325,11 @@ static void removed(struct host_mounts *m, struct host_mount *mount, int code, c
 
 int host_mounts_answer(struct host_mounts *m, struct json_object *answer)
 {
-    struct json_object *session;
+    struct json_object *session, *held;
+    if (answer && json_object_object_get_ex(answer, "held", &held)) {
+        host_mounts_held(m, json_object_get_boolean(held));
+        return 0;
+    }
     if (!answer || !json_object_object_get_ex(answer, "session", &session) ||
         !json_object_is_type(session, json_type_string))
         return -EPROTO;
@@ -324,7 +372,8 @@ struct host_mounts *host_mounts_new(struct loop *loop, struct control *control, 
     struct host_mounts *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    *m = (struct host_mounts){.loop = loop, .ops = ops, .data = data, .stream_fd = -1, .counters_fd = -1};
+    *m = (struct host_mounts){.loop = loop, .ops = ops, .data = data, .stream_fd = -1, .counters_fd = -1,
+                             .state_fd = -1, .save_fd = -1};
     int rc = make_counters(m);
     rc = rc ? rc : host_mounts_add_directory(m, control);
     for (size_t i = 0; rc == 0 && i < specs->count; i++)
@@ -342,6 +391,8 @@ void host_mounts_free(struct host_mounts *m)
         return;
     host_mounts_disconnect(m);
     vfs_worker_free(m->worker);
+    host_mounts_saving_done(m, ECANCELED, false);
+    set_state(m, -1);
     while (m->count > 0)
         host_mounts_remove(m, m->list[m->count - 1]);
     if (m->counters)

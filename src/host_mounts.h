@@ -3,9 +3,9 @@
  * the guest's agent is told about them (CTL_MOUNTS).
  *
  * A session is one worker process and one FUSE connection of the guest, with a number that both know. It ends when the
- * worker dies, the machine is replaced, or a directory comes in that the worker may not see; then a new one begins with
- * the same mounts, and what the guest has open from the old one answers ENOTCONN. There is no worker while there are no
- * mounts. */
+ * worker dies; then a new one begins with the same mounts, and what the guest has open from the old one answers ENOTCONN.
+ * When a directory comes in that the worker may not see, or the machine is replaced by one that was saved, another worker
+ * goes on with what the one before has left (src/host_mounts_state.c). There is no worker while there are no mounts. */
 #ifndef GONDOLIN_SRC_HOST_MOUNTS_H
 #define GONDOLIN_SRC_HOST_MOUNTS_H
 
@@ -35,12 +35,23 @@ struct host_mounts_ops {
 struct host_mounts *host_mounts_new(struct loop *loop, struct control *control, struct mount_specs *specs,
                                     const struct host_mounts_ops *ops, void *data);
 
-/* The host's end of a new machine's port gondolin.vfs; taken over. A session on an earlier one ends. */
-void host_mounts_connect(struct host_mounts *mounts, int stream_fd);
+/* The host's end of a new machine's port gondolin.vfs; taken over. A session on an earlier one ends. For a machine that was
+ * saved with one: what host_mounts_describe said then (borrowed), and what was saved (taken over); else NULL and -1. */
+void host_mounts_connect(struct host_mounts *mounts, int stream_fd, struct json_object *described, int state_fd);
 
-/* An agent has taken its configuration: begins a session if there is something to mount. `able`: it knows CTL_MOUNTS.
- * Returns whether `settled` will be called. Again for a machine that was replaced. */
-bool host_mounts_agent(struct host_mounts *mounts, bool able);
+/* An agent has taken its configuration: begins a session if there is something to mount. `able`: it knows CTL_MOUNTS;
+ * `resumes`: and how to go on with a session. Returns whether `settled` will be called. Again for a machine that was
+ * replaced. */
+bool host_mounts_agent(struct host_mounts *mounts, bool able, bool resumes);
+
+/* Has what another session needs to go on with this one written to a file, when the guest has no request under way. `saved`
+ * gets its descriptor, to be closed, or -1 when there is nothing to save or that fails; perhaps at once, and not after
+ * host_mounts_stop_saving with the same data. */
+typedef void host_mounts_saved_fn(void *data, int fd);
+void host_mounts_save(struct host_mounts *mounts, host_mounts_saved_fn *saved, void *data);
+void host_mounts_stop_saving(struct host_mounts *mounts, const void *data);
+/* What is mounted, for host_mounts_connect at another time. A JSON array. */
+struct json_object *host_mounts_describe(const struct host_mounts *mounts);
 
 /* The agent's frame CTL_MOUNTS (borrowed; NULL: it was no object). 0, or -EPROTO when no agent sends such a thing. */
 int host_mounts_answer(struct host_mounts *mounts, struct json_object *answer);

@@ -279,7 +279,7 @@ void host_mounts_bind(struct host_mounts *m, struct mount_spec *spec, struct con
             return;
         }
         wait_for_guest(mount, request, len);
-        host_mounts_begin_session(m, 0);
+        host_mounts_renew(m);
     }
 }
 

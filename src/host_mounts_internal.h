@@ -37,6 +37,13 @@ struct host_mounts {
     char failure[512];
     char nonce[SYNC_NONCE + 1]; /* the session's; "": there has been none */
 
+    bool resumes;        /* the agent can go on with a session */
+    int state_fd;        /* what the next worker goes on with; -1: a new session */
+    unsigned hold_tries; /* left, while the guest is asked to hold for a session that is to be renewed; 0: it is not */
+    host_mounts_saved_fn *saved; /* NULL: nothing is being saved */
+    void *saved_data;
+    int save_fd;
+
     struct vfs_worker *worker;
     bool worker_leaves; /* it has been killed, but is not gone yet */
     bool start_wanted;  /* as soon as it is gone */
@@ -51,10 +58,20 @@ struct host_mounts {
 
 void host_mounts_say(struct host_mounts *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void host_mounts_tell_agent(struct host_mounts *m);
-/* Ends the session there is and begins another, whose worker is started after a pause. */
-void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms);
+/* Ends the session there is and begins another, whose worker is started after a pause. state_fd (taken over): what it goes
+ * on with, or -1. */
+void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms, int state_fd);
+/* A worker serves the guest. */
+bool host_mounts_has_session(const struct host_mounts *m);
 /* Ends the session there is; nothing is mounted any more. */
 void host_mounts_end_session(struct host_mounts *m);
+
+/* host_mounts_state.c: another worker goes on with the session, or with a new one where that cannot be. */
+void host_mounts_renew(struct host_mounts *m);
+void host_mounts_held(struct host_mounts *m, bool held);
+/* The worker has answered, or is gone. `tell`: whoever waits. */
+void host_mounts_saving_done(struct host_mounts *m, int code, bool tell);
+void host_mounts_renumber(struct host_mounts *m, struct json_object *mounts);
 
 /* host_mounts_files.c */
 int host_mounts_add_directory(struct host_mounts *m, struct control *control);

@@ -24,6 +24,7 @@ src_libhost_a_SOURCES = \
 	src/libexec.c src/libexec.h \
 	src/mount_options.c src/mount_options.h \
 	src/mountpoint.c src/mountpoint.h \
+	src/host_mounts_state.c \
 	src/host_path.c src/host_path.h \
 	src/mount_spec.c src/mount_spec.h \
 	src/bind.c \

@@ -193,6 +193,13 @@ static char *file_of(const struct checkpoint *checkpoint, const char *name)
     return checkpoint ? files_format("%s/%s", checkpoint->directory, name) : NULL;
 }
 
+/* -1: nothing was mounted. */
+static int open_mounts(const struct checkpoint *checkpoint)
+{
+    cleanup_free char *path = file_of(checkpoint, CHECKPOINT_MOUNTS);
+    return path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+}
+
 static int start_on(struct machine *m, const struct checkpoint *base, bool load_memory, struct err *err)
 {
     struct ends e = {-1, -1, -1, -1, -1};
@@ -209,6 +216,7 @@ static int start_on(struct machine *m, const struct checkpoint *base, bool load_
         return err_errno(err, -rc, "mount: channels to the machine");
     }
     m->loaded = load_memory;
+    m->mounts_fd = memory ? open_mounts(memory) : -1;
     rc = start_vmm(m, &e, disk, load_memory ? &load : NULL, err);
     if (rc < 0) {
         close(e.link);
@@ -226,7 +234,7 @@ struct machine *machine_start(struct supervisor *s, const struct machine_origin 
         return NULL;
     }
     *m = (struct machine){.s = s, .backend = s->backend, .started_ms = loop_now_ms(), .root_fd = -1, .vfs_fd = -1,
-                          .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
+                          .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
     const struct checkpoint *base = origin->base;
     bool load_memory = base && !origin->boot && base->manifest.kind == CHECKPOINT_FULL;
     if (start_on(m, base, load_memory, err) < 0) {
@@ -262,7 +270,7 @@ void machine_free(struct machine *m)
         m->backend->free_vm(m->vm);
     watch_del(m->console_watch);
     watch_del(m->vmm_log_watch);
-    const int fds[] = {m->root_fd, m->vfs_fd, m->console_fd, m->vmm_log_fd[0], m->vmm_log_fd[1]};
+    const int fds[] = {m->root_fd, m->vfs_fd, m->mounts_fd, m->console_fd, m->vmm_log_fd[0], m->vmm_log_fd[1]};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -29,6 +29,7 @@ struct machine {
     bool loaded; /* goes on from a saved state */
     uint64_t started_ms;
     int root_fd, vfs_fd; /* our ends of gondolin.root and gondolin.vfs, until somebody takes them; -1 */
+    int mounts_fd; /* loaded: what was saved of the files of the host, until somebody takes it; -1: nothing */
     int console_fd;
     int vmm_log_fd[2]; /* both ends: the monitor's backend writes what its program says, and its own remarks */
     struct watch *console_watch, *vmm_log_watch;

@@ -54,6 +54,8 @@ static void hello(void *data, struct json_object *greeting, struct json_object *
     note_boot_phases(m->s, greeting);
     json_object_object_add(config, "hostname", json_object_new_string(m->s->session.name));
     json_object_object_add(config, "machine_id", json_object_new_string(m->s->machine_id));
+    if (m->mounts_fd >= 0 && host_mounts_any(m->s->mounts))
+        json_object_object_add(config, "keep_mounts", json_object_new_boolean(true));
 }
 
 static bool is_true(struct json_object *object, const char *name)
@@ -66,7 +68,9 @@ static void ready(void *data, struct json_object *object)
 {
     struct machine *m = data;
     note_kernel(m->s, object);
-    const struct machine_abilities abilities = {.notices = is_true(object, "notices"), .mounts = is_true(object, "mounts")};
+    const struct machine_abilities abilities = {.notices = is_true(object, "notices"),
+                                                .mounts = is_true(object, "mounts"),
+                                                .resumes = is_true(object, "mounts_resume")};
     supervisor_machine_ready(m, &abilities);
 }
 

@@ -38,7 +38,7 @@ enum ctl_type {
      * quiet it says that it is a clone: it goes on once it has its own clock and entropy, and counts notices anew. */
     CTL_CONFIG = 2,
     /* g: {"root":"rw"|"ro","notices":true|false,"mounts":true,"kernel":"6.1..."}: whether gondolin.root carries notices of
-     * what the guest's own processes change, and whether CTL_MOUNTS is understood; jobs and file requests are served from here on */
+     * what the guest's own processes change, and whether CTL_MOUNTS ("mounts") and its "resume" and "hold" ("mounts_resume") are understood; jobs and file requests are served from here on */
     CTL_READY = 3,
     /* h and g: liveness; PONG returns PING's payload (at most 4096 bytes) */
     CTL_PING = 4,
@@ -87,8 +87,12 @@ enum ctl_type {
     /* h: {"session":"32 hex digits"|null,"mounts":[{"id":N,"target":"/path","file":B,"ro":B,"noexec":B},...]}: all that
      * is to be mounted from gondolin.vfs, outer targets first; what is mounted and not in it is unmounted. `id` names the
      * entry in the root of the FUSE session. Another session than the one before drops everything first, and begins a
-     * new FUSE session on the port (fs/sync.h); null ends the last one. g answers {"session":"...",
-     * "mounts":[{"id":N,"errno":N,"error":"..."},...],"removed":[...]} with what has been tried. */
+     * new FUSE session on the port (fs/sync.h); null ends the last one. With "resume":true the FUSE session goes on under the
+     * new number, if it can: the guest forgets what it cached and sends no INIT. g answers {"session":"...",
+     * "mounts":[{"id":N,"errno":N,"error":"..."},...],"removed":[...]} with what has been tried.
+     * h: {"hold":true}: g sends no requests on gondolin.vfs until the next session, and answers {"held":B} when those that
+     * it has sent are answered (true) or have not been for 2 s. QUIESCE holds them, too; CONFIG with "keep_mounts":true, in
+     * a machine that was saved so, says that a session follows that resumes. */
     CTL_MOUNTS = 35,
 };
 

@@ -204,7 +204,7 @@ bool supervisor_use_abilities(struct supervisor *s, const struct machine_abiliti
     uint32_t kept_ms = abilities->notices ? CACHED_WITH_NOTICES_MS : CACHED_MS;
     s->abilities = *abilities;
     pump_set_timeouts(front_pump(s->front), kept_ms, kept_ms);
-    bool waits = host_mounts_agent(s->mounts, abilities->mounts);
+    bool waits = host_mounts_agent(s->mounts, abilities->mounts, abilities->resumes);
     if (waits && !abilities->mounts)
         supervisor_mounts_settled(s, "bind: the image's agent knows nothing of mounts; build the image again");
     return waits;

@@ -38,6 +38,7 @@ struct operation {
 struct machine_abilities {
     bool notices; /* tells of what the guest's processes change */
     bool mounts;  /* takes CTL_MOUNTS */
+    bool resumes; /* and goes on with a session of the files of the host */
 };
 
 struct supervisor {
@@ -101,6 +102,8 @@ void supervisor_log(struct supervisor *s, const char *fmt, ...) __attribute__((f
 void supervisor_event(struct supervisor *s, const char *name, struct json_object *object);
 /* supervisor_mounts.c: host directories in the guest. 0 or -errno. */
 int supervisor_mounts_add(struct supervisor *s);
+/* The current machine is new. */
+void supervisor_mounts_connect(struct supervisor *s);
 
 /* supervisor_end.c. The reason to give for the end of a machine, better than the monitor's where the guest said more. */
 void supervisor_explain(const struct supervisor *s, const char *reason, char *out, size_t size);

@@ -28,6 +28,13 @@ static void mounts_settled(void *data, const char *failure)
     supervisor_mounts_settled(data, failure);
 }
 
+void supervisor_mounts_connect(struct supervisor *s)
+{
+    struct machine *m = s->machine;
+    host_mounts_connect(s->mounts, m->vfs_fd, m->mounts_fd >= 0 ? m->disks.base.manifest.mounts : NULL, m->mounts_fd);
+    m->vfs_fd = m->mounts_fd = -1;
+}
+
 int supervisor_mounts_add(struct supervisor *s)
 {
     static const struct host_mounts_ops ops = {

@@ -62,8 +62,8 @@ static int take_into_use(struct supervisor *s, struct machine *m, struct err *er
     int rc = front_connect(s->front, m->root_fd);
     if (rc < 0)
         return err_errno(err, -rc, "mount: file channel");
-    host_mounts_connect(s->mounts, m->vfs_fd);
-    m->root_fd = m->vfs_fd = -1;
+    m->root_fd = -1;
+    supervisor_mounts_connect(s);
     if (m->loaded)
         s->start_timer = loop_timer(s->loop, m->disks.base_is_template ? TEMPLATE_LIMIT_MS : CHECKPOINT_LIMIT_MS,
                                     took_too_long, s);

@@ -4,6 +4,7 @@ MOUNTS_TESTS = \
 	tests/integration/hostile-mounts.sh \
 	tests/integration/mounts-basic.sh \
 	tests/integration/mounts-coherence.sh \
+	tests/integration/mounts-continue.sh \
 	tests/integration/mounts-locks.sh \
 	tests/integration/mounts-owner.sh \
 	tests/integration/mounts-restart.sh \

@@ -39,6 +39,7 @@ static void make_server(struct peer *peer, const struct peer_options *options)
         .max_nodes = options->max_nodes ? options->max_nodes : 64,
         .max_handles = options->max_handles ? options->max_handles : 16,
         .workers = options->workers,
+        .locks = options->locks,
         .attr_timeout = 1.5,
         .entry_timeout = 2,
     };

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@
 
 enum { ROOT = FUSE_ROOT_ID };
 
-static const struct peer_options defaults;
+static const struct peer_options defaults = {.locks = true};
 
 static void hand_over(struct peer *peer)
 {
@@ -81,6 +82,89 @@ Test(server_state, what_is_new_gets_other_numbers)
         for (int j = 0; j < i; j++)
             cr_expect_neq(ids[i], ids[j]);
     peer_free(peer);
+}
+
+static int set_lock(struct peer *peer, uint64_t node, uint64_t fh, uint32_t type, uint64_t start, uint64_t end,
+                    uint32_t flags)
+{
+    struct fuse_lk_in in = {
+        .fh = fh, .owner = 77, .lk = {.start = start, .end = end, .type = type}, .lk_flags = flags};
+    return PEER_CALL(peer, FUSE_SETLK, node, PEER_ARGS(in));
+}
+
+/* Whether another process may write there. */
+static bool is_free(const struct peer *peer, off_t at)
+{
+    int fd = openat(peer->tree_fd, "file", O_RDWR | O_CLOEXEC);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+    cr_assert(fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0);
+    close(fd);
+    return lock.l_type == F_UNLCK;
+}
+
+Test(server_state, locks_are_held_on)
+{
+    struct peer *peer = peer_new(&defaults);
+    peer_put_file(peer->tree_fd, "file", "text");
+    uint64_t node = peer_lookup(peer, ROOT, "file"), fh = peer_open(peer, node, O_RDWR);
+    cr_assert_eq(set_lock(peer, node, fh, F_WRLCK, 0, 99, 0), 0);
+    cr_assert_eq(set_lock(peer, node, fh, F_UNLCK, 10, 19, 0), 0);
+    cr_assert_eq(set_lock(peer, node, fh, F_RDLCK, 30, 39, 0), 0);
+    cr_assert_eq(set_lock(peer, node, fh, F_WRLCK, 200, INT64_MAX, 0), 0);
+    hand_over(peer);
+    static const struct {
+        off_t at;
+        bool free;
+    } want[] = {{0, false}, {9, false}, {10, true}, {19, true}, {20, false}, {35, false}, {99, false}, {100, true}, {5000, false}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        cr_expect_eq(is_free(peer, want[i].at), want[i].free, "at %jd", (intmax_t)want[i].at);
+    cr_expect_eq(set_lock(peer, node, fh, F_UNLCK, 0, INT64_MAX, 0), 0);
+    hand_over(peer);
+    cr_expect(is_free(peer, 0) && is_free(peer, 50) && is_free(peer, 5000), "what was given back is held again");
+    peer_free(peer);
+}
+
+Test(server_state, flock_is_held_on)
+{
+    struct peer *peer = peer_new(&defaults);
+    peer_put_file(peer->tree_fd, "file", "text");
+    uint64_t node = peer_lookup(peer, ROOT, "file"), fh = peer_open(peer, node, O_RDWR);
+    cr_assert_eq(set_lock(peer, node, fh, F_WRLCK, 0, INT64_MAX, FUSE_LK_FLOCK), 0);
+    hand_over(peer);
+    int fd = openat(peer->tree_fd, "file", O_RDWR | O_CLOEXEC);
+    cr_expect(flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+    cr_expect_eq(peer_release(peer, node, fh, false), 0);
+    cr_expect_eq(flock(fd, LOCK_SH | LOCK_NB), 0);
+    close(fd);
+    peer_free(peer);
+}
+
+static void take_away(const struct peer *peer, int *fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 5, .l_len = 1};
+    *fd = openat(peer->tree_fd, "file", O_RDWR | O_CLOEXEC);
+    cr_assert_eq(fcntl(*fd, F_OFD_SETLK, &lock), 0);
+    cr_assert_eq(flock(*fd, LOCK_EX | LOCK_NB), 0);
+}
+
+Test(server_state, without_its_lock_a_file_is_stale)
+{
+    for (uint32_t flags = 0; flags <= FUSE_LK_FLOCK; flags += FUSE_LK_FLOCK) {
+        struct peer *peer = peer_new(&defaults);
+        size_t len;
+        int fd;
+        peer_put_file(peer->tree_fd, "file", "text");
+        uint64_t node = peer_lookup(peer, ROOT, "file"), fh = peer_open(peer, node, O_RDWR);
+        cr_assert_eq(set_lock(peer, node, fh, F_WRLCK, 0, 10, flags), 0);
+        uint8_t *state = peer_save(peer, &len);
+        peer_new_server(peer, &defaults);
+        take_away(peer, &fd);
+        cr_assert_eq(server_adopt(peer->server, state, len), 0);
+        cr_expect_eq(read_error(peer, node, fh), -ESTALE, "flags %u", flags);
+        close(fd);
+        free(state);
+        peer_free(peer);
+    }
 }
 
 static void expect_stale(struct peer *peer, uint64_t node, uint64_t fh)

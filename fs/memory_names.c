@@ -142,7 +142,7 @@ void memory_names_free(struct memory *m, struct vfs_node *dir)
         struct memory_entry *entry = dir->names.list[i];
         if (!entry->dead) {
             hash_remove(&m->names, &entry->link);
-            entry->node->attr.nlink = 0;
+            entry->node->attr.nlink -= is_dir(entry->node) ? entry->node->attr.nlink : 1;
             memory_free_if_unused(m, entry->node);
         }
         free_entry(m, entry);

@@ -87,3 +87,16 @@ Test(memory, an_empty_directory_holds_no_names)
     vfs->ops->forget(vfs, root.node);
     memory_free(vfs);
 }
+
+Test(memory, a_file_with_two_names_is_freed_once)
+{
+    struct vfs *vfs = memory_new(LIMIT);
+    struct vfs_entry root, file, again;
+    cr_assert_eq(vfs->ops->root(vfs, &root), 0);
+    cr_assert_eq(vfs->ops->mknod(vfs, &user, root.node, "a", 0100600, 0, &file), 0);
+    cr_assert_eq(vfs->ops->link(vfs, file.node, root.node, "b", &again), 0);
+    vfs->ops->forget(vfs, file.node);
+    vfs->ops->forget(vfs, again.node);
+    vfs->ops->forget(vfs, root.node);
+    memory_free(vfs); /* freed twice, it would end this process */
+}

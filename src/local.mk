@@ -5,7 +5,8 @@ COMMON_SOURCES = \
 	src/err.c src/err.h \
 	src/loop.c src/loop.h \
 	src/printable.c src/printable.h \
-	src/proto.h
+	src/proto.h \
+	src/utf8.h
 
 noinst_LIBRARIES += src/libcommon.a
 src_libcommon_a_SOURCES = $(COMMON_SOURCES)

@@ -52,6 +52,10 @@ gondolin_vfs_LDADD = fs/libworker.a fs/libfs.a -lpthread
 # All of it but main, also for tests.
 noinst_LIBRARIES += fs/libworker.a
 fs_libworker_a_SOURCES = \
+	fs/hook.c fs/hook.h \
+	fs/hook_line.c fs/hook_line.h \
+	fs/hook_paths.c fs/hook_paths.h \
+	fs/hooks.c fs/hooks.h \
 	fs/inbox.c fs/inbox.h \
 	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_names.c \
 	fs/mounttable.c fs/mounttable.h \

@@ -262,11 +262,52 @@ static void run_job(struct pool_job *pool_job)
     free_job(job);
 }
 
+/* What a provider may take long for that asks somebody first (server_config.slow). */
+static bool needs_consent(uint32_t opcode)
+{
+    switch (opcode) {
+    case FUSE_SETATTR:
+    case FUSE_SYMLINK:
+    case FUSE_MKNOD:
+    case FUSE_MKDIR:
+    case FUSE_UNLINK:
+    case FUSE_RMDIR:
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+    case FUSE_LINK:
+    case FUSE_OPEN:
+    case FUSE_OPENDIR:
+    case FUSE_CREATE:
+    case FUSE_READ:
+    case FUSE_WRITE:
+    case FUSE_SETXATTR:
+    case FUSE_REMOVEXATTR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool may_block(const struct call *call)
+{
+    return call->request.op->may_block || (call->server->config.slow && needs_consent(call->request.op->opcode));
+}
+
 /* Only READ has a long reply among the requests that can block. */
 static size_t job_body_size(const struct call *call)
 {
     const struct wire_request *request = &call->request;
     return request->op->opcode == FUSE_READ ? request->args.read.size : request->op->reply_size;
+}
+
+/* What points into the message has to point into its copy. */
+static void follow_copy(struct wire_request *request, const uint8_t *message, const uint8_t *copy)
+{
+    for (size_t i = 0; i < sizeof request->name / sizeof *request->name; i++)
+        if (request->name[i])
+            request->name[i] = (const char *)copy + (request->name[i] - (const char *)message);
+    if (request->payload)
+        request->payload = copy + (request->payload - message);
 }
 
 /* Hands the call, with its pins, over to the pool. False when there is no room: the caller then has to wait itself, which
@@ -284,8 +325,7 @@ static bool queue(const struct call *call, const uint8_t *message)
         return false;
     }
     memcpy(job->message, message, len);
-    /* pool jobs have a payload (WRITE) but never names */
-    job->call.request.payload = job->message + (call->request.payload - message);
+    follow_copy(&job->call.request, message, job->message);
     job->call.body = job->body;
     job->call.may_wait = true;
     if (pool_submit(call->server->pool, &job->pool_job))
@@ -300,7 +340,7 @@ static void serve(struct call *call, const uint8_t *message)
     if (result == 0 && is_stale(call))
         result = -ESTALE;
     if (result == 0) {
-        result = call->request.op->may_block ? CALL_WAITS : run(call);
+        result = may_block(call) ? CALL_WAITS : run(call);
         if (result == CALL_WAITS) {
             if (queue(call, message))
                 return;

@@ -24,6 +24,7 @@ struct server_config {
     uint32_t max_handles; /* open files and directories; ENFILE beyond */
     bool locks;           /* serve locks (else the peer's kernel keeps its own); takes SIGUSR1 for itself */
     unsigned workers;     /* threads for requests that can block (fsync, locks, ...); the rest runs in the caller */
+    bool slow;            /* whatever opens, reads or changes something can block, too: it waits for somebody's consent */
     double attr_timeout, entry_timeout; /* seconds, put into replies */
     double keep_timeout; /* the same for what the provider says will be announced (VFS_KEEP_ATTR, VFS_KEEP_NAME) */
 };

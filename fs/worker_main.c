@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/hook.h"
 #include "fs/hostwatch.h"
 #include "fs/inbox.h"
 #include "fs/server.h"
@@ -35,12 +36,15 @@ enum {
     SPARE_FDS = 256,
     MAX_NODES = 1 << 20, /* each costs a descriptor and some memory */
     WORKERS = 8,
+    WORKERS_THAT_ASK = 64, /* with a hook: so many operations can wait for its decisions at a time */
     KEEP_SECONDS = 60, /* what is watched; the rest not at all */
 };
 
 struct worker {
     struct vfs *table;
     struct hostwatch *watch; /* NULL: this kernel has nothing to watch with */
+    struct hook *hook;       /* NULL: none */
+    int hook_fd;             /* -1: none, or it is the hook's */
     struct server *server;
     struct mount_counters *counters;
     struct inbox inbox;
@@ -183,8 +187,8 @@ static void *serve(void *data)
 static int make_server(struct worker *w, const char *nonce)
 {
     const struct server_config config = {
-        .max_write = WIRE_IO_LIMIT, .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, MAX_NODES), .max_handles = MAX_HANDLES, .locks = true, .workers = WORKERS,
-        .keep_timeout = KEEP_SECONDS};
+        .max_write = WIRE_IO_LIMIT, .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, MAX_NODES), .max_handles = MAX_HANDLES, .locks = true,
+        .workers = w->hook ? WORKERS_THAT_ASK : WORKERS, .slow = w->hook, .keep_timeout = KEEP_SECONDS};
     w->server = server_new(&config, w->table, send_message, w);
     if (!w->server)
         return -errno;
@@ -229,11 +233,46 @@ static int save(const struct worker *w, int fd)
     return fclose(out) == EOF && rc == 0 ? -EIO : rc;
 }
 
+/* ---- the hook program ---- */
+
+static void hook_died(void *data, const char *why)
+{
+    struct worker_message message = {.type = WORKER_HOOK, .error = EIO};
+    (void)data;
+    snprintf(message.text, sizeof message.text, "%s", why);
+    tell(&message);
+}
+
+static int take_hook(struct worker *w, int fd)
+{
+    if (w->started || w->hook_fd >= 0 || fd < 0)
+        return -EINVAL;
+    w->hook_fd = fd;
+    return 0;
+}
+
+/* Waits for its hello: the guest is not answered before, so the supervisor learns of a program that is none first. */
+static int start_hook(struct worker *w)
+{
+    if (w->hook_fd < 0)
+        return 0;
+    w->hook = hook_new(w->hook_fd, hook_died, w);
+    w->hook_fd = -1;
+    if (!w->hook)
+        return -errno;
+    if (hook_is_dead(w->hook))
+        return 0;
+    const struct worker_message greeted = {.type = WORKER_HOOK,
+                                           .flags = hook_hello(w->hook).decides ? WORKER_HOOK_DECIDES : 0};
+    tell(&greeted);
+    return 0;
+}
+
 /* ---- mounts ---- */
 
 static int mount_one(struct worker *w, const struct worker_message *mount, int fd)
 {
-    struct vfs *stack = worker_stack_new(mount, fd, w->watch);
+    struct vfs *stack = worker_stack_new(mount, fd, w->watch, w->hook);
     return stack ? mounttable_add(w->table, mount->id, stack, &w->counters[mount->slot]) : -errno;
 }
 
@@ -304,8 +343,11 @@ static int start(struct worker *w, const struct worker_message *message)
     if (!w->watch)
         say("changes on the host cannot be watched (%s): the guest caches nothing", strerror(errno));
     confine(w);
+    int rc = start_hook(w);
+    if (rc < 0)
+        return rc;
     mount_all(w);
-    int rc = make_server(w, message->text);
+    rc = make_server(w, message->text);
     if (rc < 0)
         return rc;
     adopt(w);
@@ -333,6 +375,8 @@ static int take_message(struct worker *w, const struct worker_message *message, 
         return take_unmount(w, message);
     case WORKER_STATE:
         return take_state(w, fd);
+    case WORKER_HOOK:
+        return take_hook(w, fd);
     case WORKER_START:
         return start(w, message);
     case WORKER_SAVE:
@@ -367,6 +411,7 @@ static bool receive(struct worker_message *message, int *fd)
     if (n != (ssize_t)sizeof *message || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         _exit(2);
     message->text[WORKER_TEXT - 1] = '\0';
+    message->target[WORKER_TARGET - 1] = '\0';
     *fd = descriptor_of(&header);
     return true;
 }
@@ -401,7 +446,7 @@ static int set_up(struct worker *w)
 
 int main(int argc, char **argv)
 {
-    static struct worker worker;
+    static struct worker worker = {.hook_fd = -1};
     (void)argv;
     if (argc != 1 || fcntl(WORKER_CONTROL_FD, F_GETFD) < 0) {
         fprintf(stderr, "gondolin-vfs: is started by gondolin mount only\n");

@@ -3,8 +3,9 @@
  *   descriptor 3: the byte stream of the port gondolin.vfs (fs/sync.h, then the FUSE wire protocol)
  *   descriptor 4: a SOCK_SEQPACKET socket to the supervisor; every message is one struct worker_message
  *   descriptor 5: a sealed memory file with one struct mount_counters for each mount
- * and gets: any number of MOUNT (each answered DONE), perhaps STATE, then START (answered CONFINED and DONE). From then on
- * only UNMOUNT and SAVE. Anything else ends the worker; it also ends with either stream. */
+ * and gets: any number of MOUNT (each answered DONE), perhaps STATE and HOOK, then START (answered CONFINED, where there was
+ * HOOK by HOOK, and DONE). From then on only UNMOUNT and SAVE. Anything else ends the worker; it also ends with either
+ * stream. */
 #ifndef GONDOLIN_FS_WORKER_PROTO_H
 #define GONDOLIN_FS_WORKER_PROTO_H
 
@@ -12,10 +13,10 @@
 
 #include "fs/mounttable.h"
 
-enum { WORKER_STREAM_FD = 3, WORKER_CONTROL_FD = 4, WORKER_COUNTERS_FD = 5, WORKER_TEXT = 3584 };
+enum { WORKER_STREAM_FD = 3, WORKER_CONTROL_FD = 4, WORKER_COUNTERS_FD = 5, WORKER_TEXT = 3584, WORKER_TARGET = 1032 };
 
 enum worker_type {
-    WORKER_MOUNT = 1,    /* supervisor: id, slot, flags, owner, cache, size, text (fs/shadow.h), one descriptor */
+    WORKER_MOUNT = 1,    /* supervisor: id, slot, flags, owner, cache, size, text (fs/shadow.h), target, one descriptor */
     WORKER_UNMOUNT = 2,  /* supervisor: id */
     WORKER_START = 3,    /* supervisor: text (the stream's nonce) */
     WORKER_DONE = 4,     /* worker: what (a worker_type), id, error (errno value or 0) */
@@ -24,12 +25,16 @@ enum worker_type {
     WORKER_SAVE = 7,     /* supervisor: one descriptor, of an empty file, for what another worker needs to go on with the session
                             (fs/worker_state.h); at a time when the guest has no request under way */
     WORKER_STATE = 8,    /* supervisor: such a file: the session that the guest goes on with, or else begins anew */
+    WORKER_HOOK = 9,     /* supervisor: one descriptor, the socket of the hook program (fs/hook.h).
+                            worker: flags (enum worker_hook_flags), or error and text when the program is dead */
 };
 
 enum worker_mount_flags {
     WORKER_MOUNT_MEMORY = 1, /* no descriptor: an empty tree in memory of at most `size` bytes */
     WORKER_MOUNT_READONLY = 2,
 };
+
+enum worker_hook_flags { WORKER_HOOK_DECIDES = 1 };
 
 enum worker_owner { WORKER_OWNER_USER, WORKER_OWNER_RAW, WORKER_OWNER_MAPPED };
 enum worker_cache { WORKER_CACHE_AUTO, WORKER_CACHE_NONE };
@@ -50,7 +55,8 @@ struct worker_message {
     int32_t error;
     uint64_t size;
     uint32_t landlock_abi, reserved;
-    char text[WORKER_TEXT]; /* NUL-terminated */
+    char target[WORKER_TARGET]; /* where the mount is in the guest; NUL-terminated */
+    char text[WORKER_TEXT];     /* NUL-terminated */
 };
 
 #endif

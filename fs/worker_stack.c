@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "fs/hooks.h"
 #include "fs/hostdir.h"
 #include "fs/memory.h"
 #include "fs/shadow.h"
@@ -64,7 +65,7 @@ static int put_shadow(struct stack *stack, const struct worker_message *mount)
     return put(stack, shadow_new(below, memory, mount->text));
 }
 
-struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch)
+struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch, struct hook *hook)
 {
     struct stack stack = {.count = 0};
     int rc = put(&stack, bottom_new(mount, root_fd, watch));
@@ -72,6 +73,8 @@ struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, st
         rc = put_shadow(&stack, mount);
     if (rc == 0 && (mount->flags & WORKER_MOUNT_READONLY))
         rc = put(&stack, readonly_new(top(&stack)));
+    if (rc == 0 && hook)
+        rc = put(&stack, hooks_new(top(&stack), hook, mount->target));
     if (rc < 0) {
         errno = -rc;
         return NULL;

@@ -1,6 +1,7 @@
 # Unit tests: one criterion program for each file under test, added by a fragment of its own.
 UNIT_LIBS = $(CRITERION_LIBS)
 
+include $(top_srcdir)/tests/unit/hooks.mk
 include $(top_srcdir)/tests/unit/loop.mk
 include $(top_srcdir)/tests/unit/memory.mk
 include $(top_srcdir)/tests/unit/wire.mk

@@ -81,6 +81,7 @@ static void end_worker(struct host_mounts *m)
     m->restart_timer = NULL;
     m->start_wanted = false;
     m->confined = 0;
+    host_mounts_end_hook(m);
     if (m->worker) {
         m->worker_leaves = true;
         vfs_worker_kill(m->worker);
@@ -132,6 +133,7 @@ static void give(struct host_mounts *m, const struct host_mount *mount)
         .cache = spec->cache,
         .size = spec->size,
     };
+    snprintf(message.target, sizeof message.target, "%s", spec->target);
     if (spec->patterns)
         snprintf(message.text, sizeof message.text, "%s", spec->patterns);
     vfs_worker_send(m->worker, &message, spec->fd);
@@ -152,15 +154,14 @@ static void give_state(struct host_mounts *m)
     set_state(m, -1);
 }
 
-static void start_worker(struct host_mounts *m)
+void host_mounts_start_worker(struct host_mounts *m)
 {
     static const struct vfs_worker_ops ops = {
-        .confined = worker_confined, .done = worker_done, .log = worker_log, .ended = worker_ended};
+        .confined = worker_confined, .done = worker_done, .log = worker_log, .hook = host_mounts_hook_told, .ended = worker_ended};
     struct err err = {0};
-    if (m->worker) {
-        m->start_wanted = true;
+    m->start_wanted = m->worker || m->hook;
+    if (m->start_wanted)
         return;
-    }
     m->started_ms = loop_now_ms();
     m->worker = vfs_worker_start(m->loop, m->stream_fd, m->counters_fd, &ops, m, &err);
     if (!m->worker) {
@@ -173,14 +174,17 @@ static void start_worker(struct host_mounts *m)
             give(m, m->list[i]);
     memcpy(start.text, m->nonce, SYNC_NONCE);
     give_state(m);
-    vfs_worker_send(m->worker, &start, -1);
+    if (host_mounts_give_hook(m))
+        vfs_worker_send(m->worker, &start, -1);
+    else
+        vfs_worker_kill(m->worker); /* nothing is served that the hook does not see */
 }
 
 static void restart(void *data)
 {
     struct host_mounts *m = data;
     m->restart_timer = NULL;
-    start_worker(m);
+    host_mounts_start_worker(m);
 }
 
 /* The guest hears of the new session at once, which ends the old one there; one that cannot live is not started over and
@@ -207,7 +211,7 @@ static void worker_ended(void *data, const char *why)
     if (!expected)
         worker_failed(m, why);
     else if (m->start_wanted)
-        start_worker(m);
+        host_mounts_start_worker(m);
 }
 
 bool host_mounts_has_session(const struct host_mounts *m)
@@ -219,6 +223,7 @@ void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms, int sta
 {
     end_worker(m);
     set_state(m, state_fd);
+    m->answered = false;
     if (m->stream_fd < 0 || !m->agent || !new_nonce(m->nonce))
         return;
     bool resume = m->state_fd >= 0;
@@ -228,7 +233,7 @@ void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms, int sta
     if (pause_ms)
         m->restart_timer = loop_timer(m->loop, pause_ms, restart, m);
     else
-        start_worker(m);
+        host_mounts_start_worker(m);
     tell_agent(m, resume);
 }
 
@@ -323,6 +328,15 @@ static void removed(struct host_mounts *m, struct host_mount *mount, int code, c
         host_mounts_unbound(m, mount, code, error);
 }
 
+/* The guest's answer may overtake what the worker says about the hook. */
+void host_mounts_settle(struct host_mounts *m)
+{
+    if (!m->settling || !m->answered || m->hook_state == HOOK_STARTING)
+        return;
+    m->settling = false;
+    m->ops->settled(m->data, m->failure[0] ? m->failure : NULL);
+}
+
 int host_mounts_answer(struct host_mounts *m, struct json_object *answer)
 {
     struct json_object *session, *held;
@@ -337,10 +351,8 @@ int host_mounts_answer(struct host_mounts *m, struct json_object *answer)
         return 0; /* of a session that has ended */
     int rc = each_line(m, answer, "mounts", mounted);
     rc = rc ? rc : each_line(m, answer, "removed", removed);
-    if (rc == 0 && m->settling) {
-        m->settling = false;
-        m->ops->settled(m->data, m->failure[0] ? m->failure : NULL);
-    }
+    m->answered = rc == 0;
+    host_mounts_settle(m);
     return rc;
 }
 
@@ -391,6 +403,7 @@ void host_mounts_free(struct host_mounts *m)
         return;
     host_mounts_disconnect(m);
     vfs_worker_free(m->worker);
+    vfs_hook_free(m->hook);
     host_mounts_saving_done(m, ECANCELED, false);
     set_state(m, -1);
     while (m->count > 0)
@@ -402,6 +415,11 @@ void host_mounts_free(struct host_mounts *m)
     if (m->stream_fd >= 0)
         close(m->stream_fd);
     free(m);
+}
+
+void host_mounts_use_hook(struct host_mounts *m, const struct vfs_hook_spec *spec)
+{
+    m->hook_spec = spec;
 }
 
 bool host_mounts_any(const struct host_mounts *mounts)

@@ -18,6 +18,7 @@
 #include "src/err.h"
 #include "src/loop.h"
 #include "src/mount_spec.h"
+#include "src/vfs_hook.h"
 
 struct host_mounts;
 
@@ -34,6 +35,9 @@ struct host_mounts_ops {
 /* Takes over the mounts of `specs` (emptied) and adds the directory mounts/. NULL with errno. */
 struct host_mounts *host_mounts_new(struct loop *loop, struct control *control, struct mount_specs *specs,
                                     const struct host_mounts_ops *ops, void *data);
+
+/* Every session has this program watch or decide. Borrowed for good; before anything is connected. */
+void host_mounts_use_hook(struct host_mounts *mounts, const struct vfs_hook_spec *spec);
 
 /* The host's end of a new machine's port gondolin.vfs; taken over. A session on an earlier one ends. For a machine that was
  * saved with one: what host_mounts_describe said then (borrowed), and what was saved (taken over); else NULL and -1. */

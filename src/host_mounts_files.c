@@ -319,4 +319,5 @@ void host_mounts_status(const struct host_mounts *m, FILE *out)
     fprintf(out, "mounts_landlock %s\nmounts_landlock_version %u\nmounts_seccomp %s\nmounts_network_namespace %s\n",
             landlock[!!(m->confined & WORKER_HAS_LANDLOCK)], m->landlock_abi,
             landlock[!!(m->confined & WORKER_HAS_SECCOMP)], landlock[!!(m->confined & WORKER_HAS_NETNS)]);
+    host_mounts_hook_status(m, out);
 }

@@ -8,6 +8,7 @@
 #include "fs/sync.h"
 #include "src/host_mounts.h"
 
+enum hook_state { HOOK_NONE, HOOK_STARTING, HOOK_WATCHING, HOOK_DECIDING, HOOK_DEAD };
 enum mount_state { MOUNT_WANTED, MOUNT_MOUNTED, MOUNT_FAILED, MOUNT_LEAVING };
 
 struct host_mount {
@@ -34,6 +35,7 @@ struct host_mounts {
     int stream_fd; /* -1: there is no machine */
     bool agent;    /* there is one that knows of mounts */
     bool settling; /* `settled` is to be called */
+    bool answered; /* the guest has tried what there is in this session */
     char failure[512];
     char nonce[SYNC_NONCE + 1]; /* the session's; "": there has been none */
 
@@ -47,6 +49,9 @@ struct host_mounts {
     struct vfs_worker *worker;
     bool worker_leaves; /* it has been killed, but is not gone yet */
     bool start_wanted;  /* as soon as it is gone */
+    const struct vfs_hook_spec *hook_spec; /* NULL: none */
+    struct vfs_hook *hook; /* the program that runs, or has been killed and is not gone yet */
+    enum hook_state hook_state;
     struct timer *restart_timer;
     uint64_t started_ms, restarts;
     uint32_t confined;
@@ -58,6 +63,10 @@ struct host_mounts {
 
 void host_mounts_say(struct host_mounts *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void host_mounts_tell_agent(struct host_mounts *m);
+/* Calls `settled` if it is to be called and all is known. */
+void host_mounts_settle(struct host_mounts *m);
+/* As soon as the worker and the hook program of the session before are gone. */
+void host_mounts_start_worker(struct host_mounts *m);
 /* Ends the session there is and begins another, whose worker is started after a pause. state_fd (taken over): what it goes
  * on with, or -1. */
 void host_mounts_begin_session(struct host_mounts *m, unsigned pause_ms, int state_fd);
@@ -72,6 +81,14 @@ void host_mounts_held(struct host_mounts *m, bool held);
 /* The worker has answered, or is gone. `tell`: whoever waits. */
 void host_mounts_saving_done(struct host_mounts *m, int code, bool tell);
 void host_mounts_renumber(struct host_mounts *m, struct json_object *mounts);
+
+/* host_mounts_hook.c */
+/* Starts the program, if there is to be one, and gives its socket to the worker. False when the worker did not get it. */
+bool host_mounts_give_hook(struct host_mounts *m);
+void host_mounts_end_hook(struct host_mounts *m);
+/* What the worker says about it, as struct vfs_worker_ops has it; `data` is the struct host_mounts. */
+void host_mounts_hook_told(void *data, uint32_t flags, int code, const char *why);
+void host_mounts_hook_status(const struct host_mounts *m, FILE *out);
 
 /* host_mounts_files.c */
 int host_mounts_add_directory(struct host_mounts *m, struct control *control);

@@ -52,6 +52,7 @@ src_libsupervisor_a_SOURCES = \
 	src/follow.c src/follow.h \
 	src/host_mounts.c src/host_mounts.h src/host_mounts_internal.h \
 	src/host_mounts_files.c \
+	src/host_mounts_hook.c \
 	src/job.h src/jobs.c src/jobs_internal.h \
 	src/job_dir.c \
 	src/job_files.c \
@@ -73,6 +74,7 @@ src_libsupervisor_a_SOURCES = \
 	src/supervisor_start.c \
 	src/taking.h \
 	src/textring.c src/textring.h \
+	src/vfs_hook.c src/vfs_hook.h \
 	src/vfs_worker.c src/vfs_worker.h
 
 pkglibexec_PROGRAMS += gondolin-keeper

@@ -29,6 +29,8 @@ void mount_options_table(struct mount_options *to, struct option_spec table[MOUN
          &to->binds},
         {"memfs", 0, "GUEST[:size=SIZE]", "show an empty directory in the host's memory in the guest", NULL, OPTION_LIST,
          &to->memory_files},
+        {"vfs-hook", 0, "PROGRAM", "have a program watch or decide what the guest does in these", NULL, OPTION_STRING,
+         &to->vfs_hook},
         {"root-mode", 0, "MODE", "what becomes of writes to the root disk", root_modes, OPTION_STRING, &to->root_mode},
         {"root-disk", 0, "FILE", "boot this disk instead of the image's and write to it", NULL, OPTION_FILE,
          &to->root_disk},

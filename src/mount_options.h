@@ -16,13 +16,14 @@ struct mount_options {
     const char *from;   /* a checkpoint */
     const char *config; /* a file with more options */
     const char *owner;
+    const char *vfs_hook; /* a program, and perhaps arguments */
     unsigned cpus;
     uint64_t memory;
     bool exec, allow_other, cold, disk_only;
     struct option_list binds, memory_files; /* to be freed */
 };
 
-enum { MOUNT_OPTIONS_TABLE = 22 };
+enum { MOUNT_OPTIONS_TABLE = 23 };
 
 /* Fills `table` (ended by an empty entry) so that parsing fills *to. */
 void mount_options_table(struct mount_options *to, struct option_spec table[MOUNT_OPTIONS_TABLE]);

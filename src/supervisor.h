@@ -14,6 +14,7 @@
 #include "src/err.h"
 #include "src/mount_options.h"
 #include "src/mount_spec.h"
+#include "src/vfs_hook.h"
 
 struct supervisor_start {
     const struct mount_options *options;
@@ -22,6 +23,7 @@ struct supervisor_start {
     struct image *image;    /* borrowed */
     struct checkpoint *from; /* NULL: none; borrowed, and moved out of when it has been used */
     struct mount_specs *mounts; /* emptied */
+    const struct vfs_hook_spec *hook; /* NULL: none */
     int waiter_fd;          /* the writing end of a pipe; that nobody reads it any more ends a sandbox that boots. -1: none */
 };
 

@@ -40,5 +40,8 @@ int supervisor_mounts_add(struct supervisor *s)
     static const struct host_mounts_ops ops = {
         .log = mounts_log, .event = mounts_event, .tell_agent = mounts_tell_agent, .settled = mounts_settled};
     s->mounts = host_mounts_new(s->loop, s->control, s->start->mounts, &ops, s);
-    return s->mounts ? 0 : -errno;
+    if (!s->mounts)
+        return -errno;
+    host_mounts_use_hook(s->mounts, s->start->hook);
+    return 0;
 }

@@ -314,6 +314,12 @@ static int read_all_mounts(const struct mount_options *o, const struct mount_con
     return rc < 0 ? err_wrap(err, "mount") : 0;
 }
 
+static int read_hook(const struct mount_options *o, struct vfs_hook_spec *to, struct err *err)
+{
+    int rc = o->vfs_hook ? vfs_hook_spec_read(o->vfs_hook, to, err) : 0;
+    return rc < 0 ? err_wrap(err, "mount") : 0;
+}
+
 /* A checkpoint's disk, without a machine. */
 static int mount_offline(const char *checkpoint, const char *directory, bool foreground)
 {
@@ -364,12 +370,15 @@ int verb_mount(int argc, char **argv)
     struct mount_from from = {.checkpoint.lock_fd = -1};
     struct mount_config config;
     struct mount_specs mounts = {0};
+    struct vfs_hook_spec hook = {0};
     int rc = mount_config_open(&options, &config, &err);
     rc = rc ? rc : read_all_mounts(&options, &config, &mounts, &err);
+    rc = rc ? rc : read_hook(&options, &hook, &err);
     rc = rc ? rc : make_files_absolute(&options, &absolute, &err);
     rc = rc ? rc : mount_from_open(&options, &from, &err);
     rc = rc ? rc : open_image(options.image, &image, &err);
     if (rc < 0) {
+        vfs_hook_spec_free(&hook);
         mount_specs_free(&mounts);
         mount_from_close(&from);
         mount_config_close(&config);
@@ -383,7 +392,7 @@ int verb_mount(int argc, char **argv)
     } else {
         struct supervisor_start start = {.options = &options, .mountpoint = place.path, .made_mountpoint = place.made,
                                          .image = &image, .from = options.from ? &from.checkpoint : NULL,
-                                         .mounts = &mounts, .waiter_fd = -1};
+                                         .mounts = &mounts, .hook = options.vfs_hook ? &hook : NULL, .waiter_fd = -1};
         code = foreground ? run_in_foreground(&start) : run_in_background(&start);
         place.made = place.made && code != 0;
     }
@@ -391,6 +400,7 @@ int verb_mount(int argc, char **argv)
     image_close(&image);
     mount_from_close(&from);
     mount_specs_free(&mounts);
+    vfs_hook_spec_free(&hook);
     mount_config_close(&config);
     mount_options_free(&options);
     return code;

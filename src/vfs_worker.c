@@ -17,7 +17,7 @@
 #include "src/printable.h"
 #include "vmm/child.h"
 
-enum { SEND_LIMIT_S = 1 };
+enum { SEND_LIMIT_S = 1, SAID = 512 };
 
 struct vfs_worker {
     const struct vfs_worker_ops *ops;
@@ -48,11 +48,23 @@ static void broke_rules(struct vfs_worker *w)
     vfs_worker_kill(w);
 }
 
+static void read_text(const struct worker_message *message, char line[SAID])
+{
+    printable_copy(line, SAID, message->text, strnlen(message->text, SAID - 1));
+}
+
 static void take_log(struct vfs_worker *w, const struct worker_message *message)
 {
-    char line[512];
-    printable_copy(line, sizeof line, (const uint8_t *)message->text, strnlen(message->text, sizeof line - 1));
+    char line[SAID];
+    read_text(message, line);
     w->ops->log(w->data, line);
+}
+
+static void take_hook(struct vfs_worker *w, const struct worker_message *message)
+{
+    char why[SAID];
+    read_text(message, why);
+    w->ops->hook(w->data, message->flags, message->error, why);
 }
 
 /* What the worker may say, and nothing else: it may be in the guest's hands. */
@@ -67,6 +79,9 @@ static void take_message(struct vfs_worker *w, const struct worker_message *mess
         break;
     case WORKER_LOG:
         take_log(w, message);
+        break;
+    case WORKER_HOOK:
+        take_hook(w, message);
         break;
     default:
         broke_rules(w);

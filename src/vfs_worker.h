@@ -18,6 +18,8 @@ struct vfs_worker_ops {
     void (*confined)(void *data, uint32_t how, unsigned landlock_abi); /* enum worker_confinement */
     void (*done)(void *data, uint32_t what, uint32_t id, int code);    /* the answer to a message; errno value or 0 */
     void (*log)(void *data, const char *line);
+    /* The hook program has said hello (flags: enum worker_hook_flags), or is dead: an errno value and a sentence. */
+    void (*hook)(void *data, uint32_t flags, int code, const char *why);
     /* The process is gone, whatever the reason; `why` is a sentence. The callee frees the worker. Called once. */
     void (*ended)(void *data, const char *why);
 };

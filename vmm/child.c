@@ -41,7 +41,8 @@ static int arrange_fds(const struct child_spec *spec, int *report)
     int above = count + 1;
     int high[STANDARD_FDS + CHILD_MAX_FDS];
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    const int standard[STANDARD_FDS] = {null_fd, spec->stdout_fd >= 0 ? spec->stdout_fd : null_fd,
+    const int standard[STANDARD_FDS] = {spec->stdin_fd > 0 ? spec->stdin_fd : null_fd,
+                             spec->stdout_fd >= 0 ? spec->stdout_fd : null_fd,
                              spec->stderr_fd >= 0 ? spec->stderr_fd : null_fd};
     *report = fcntl(*report, F_DUPFD_CLOEXEC, above);
     for (int i = 0; i < count; i++) {
@@ -66,6 +67,8 @@ static int become_child(const struct child_spec *spec, const char *path, pid_t p
     reset_signals();
     setsid();
     setrlimit(RLIMIT_CORE, &no_core);
+    if (spec->directory_fd > 0 && fchdir(spec->directory_fd) < 0)
+        return -errno;
     int rc = arrange_fds(spec, report);
     if (rc < 0)
         return rc;

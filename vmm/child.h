@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting a VMM, or a tool that works for one, as a child that cannot outlive its parent. */
+/* Starting a VMM, a tool that works for one, or a hook program, as a child that cannot outlive its parent. */
 #ifndef GONDOLIN_VMM_CHILD_H
 #define GONDOLIN_VMM_CHILD_H
 
@@ -8,14 +8,16 @@
 
 #include "src/err.h"
 
-/* The child's descriptors are 0 (/dev/null), 1, 2, and the listed ones from here upwards; every other is closed. */
+/* The child's descriptors are 0, 1, 2, and the listed ones from here upwards; every other is closed. */
 enum { CHILD_FIRST_FD = 3, CHILD_MAX_FDS = 16 };
 
 struct child_spec {
     char *const *argv; /* argv[0] is a path, or a name looked up in PATH */
     const int *fds;    /* become CHILD_FIRST_FD, CHILD_FIRST_FD + 1, ...; borrowed */
     size_t fd_count;
+    int stdin_fd;             /* borrowed; 0: /dev/null */
     int stdout_fd, stderr_fd; /* borrowed; -1: /dev/null */
+    int directory_fd;         /* borrowed; the working directory; 0: the caller's */
 };
 
 /* Starts the program in a session of its own, with default signal handling and without core dumps. It gets SIGKILL when

@@ -5,6 +5,7 @@ MOUNTS_TESTS = \
 	tests/integration/mounts-basic.sh \
 	tests/integration/mounts-coherence.sh \
 	tests/integration/mounts-continue.sh \
+	tests/integration/mounts-hook.sh \
 	tests/integration/mounts-locks.sh \
 	tests/integration/mounts-owner.sh \
 	tests/integration/mounts-restart.sh \

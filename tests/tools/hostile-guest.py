@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A hostile guest for gondolin-vfs: hostile-guest.py WORKER DIRECTORY. Starts the real worker on DIRECTORY/tree, with
-everything else in DIRECTORY out of bounds, and sends it what no kernel sends. Prints what is wrong and exits 1."""
+everything else in DIRECTORY out of bounds, and sends it what no kernel sends: once without and once with a hook program,
+which has requests run in many threads. Prints what is wrong and exits 1."""
 import errno
 import fcntl
+import json
 import os
 import shutil
 import socket
@@ -37,8 +39,19 @@ def message(kind, ident=0, flags=0, text=b""):
     return struct.pack("<7IiQ2I3584s", kind, ident, 0, flags, 0, 0, 0, 0, 0, 0, 0, text)
 
 
+def allow_all(end):
+    """A hook program."""
+    end.sendall(b'{"hook":1,"decides":true}\n')
+    for line in end.makefile(encoding="ascii"):
+        event = json.loads(line)
+        if "op" in event:
+            end.sendall(json.dumps({"id": event["id"], "allow": True}).encode() + b"\n")
+
+
 class Worker:
     """One worker process and the guest's end of its stream."""
+
+    hooked = False
 
     def __init__(self, flags=0):
         self.stream, stream = socket.socketpair()
@@ -63,6 +76,11 @@ class Worker:
         directory = os.open(TREE, os.O_PATH | os.O_DIRECTORY)
         socket.send_fds(self.control, [message(1, 7, flags)], [directory])
         os.close(directory)
+        if self.hooked:
+            self.hook, theirs = socket.socketpair()
+            socket.send_fds(self.control, [message(7)], [theirs.fileno()])
+            theirs.close()
+            threading.Thread(target=allow_all, args=[self.hook], daemon=True).start()
         self.control.send(message(3, text=NONCE))
         self.unique = 0
         self.stream.settimeout(10)
@@ -255,7 +273,7 @@ def prepare():
     os.symlink("../outside", os.path.join(TREE, "dirlink"))
 
 
-def main():
+def attack():
     prepare()
     before = sorted(os.listdir(PLACE + "/outside"))
     w = Worker()
@@ -281,6 +299,11 @@ def main():
     session_ends("a request without a number", "GETATTR", 1, bytes(16), unique=0)
     check("outside is as it was", sorted(os.listdir(PLACE + "/outside")), before)
     check("the secret is as it was", open(PLACE + "/outside/secret", encoding="ascii").read(), "secret")
+
+
+def main():
+    for Worker.hooked in (False, True):
+        attack()
     sys.exit(1 if wrong else 0)
 
 

@@ -10,7 +10,8 @@ dist_man_MANS += \
 	docs/gondolin-list.1 \
 	docs/gondolin-mount.1 \
 	docs/gondolin-files.5 \
-	docs/gondolin-protocol.7
+	docs/gondolin-protocol.7 \
+	docs/gondolin-vfs-hook.7
 
 bashcompletion_DATA = docs/gondolin
 docs/gondolin: docs/gondolin.bash

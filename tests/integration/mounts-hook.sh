@@ -127,6 +127,13 @@ said 'hook: the program is dead: it has ended' || fail "the death is not in the 
 timeout 20 sh -c "echo 'bind $scratch/other:/srv/other' >'$sb/ctl'" || fail "bind: $(cat "$sb/error")"
 eventually 2 hook_is deciding || fail "after bind hook_state is $(status_of hook_state)"
 in_guest 'echo x >/srv/other/file' || fail "after bind nothing works"
+mkdir "$sb/checkpoints/before" || fail "a checkpoint: $(cat "$sb/error")"
+hook=$(status_of hook_pid)
+timeout 60 sh -c "echo 'restore before' >'$sb/ctl'" || fail "restore: $(cat "$sb/error")"
+eventually 2 hook_is deciding || fail "after restore hook_state is $(status_of hook_state)"
+[ "$(status_of hook_pid)" != "$hook" ] || fail "after restore it is the same program"
+in_guest 'cat /srv/data/keep/file' 2>/dev/null && fail "after restore reading is not refused"
+in_guest 'cat /srv/other/file' >/dev/null || fail "after restore nothing works"
 gondolin umount "$sb"
 expect_nothing_left
 
@@ -154,3 +161,13 @@ grep '"event":"hook-dead"' "$scratch/events" | grep -q '"why":"it has not answer
 timeout 20 sh -c "echo 'bind $data:/srv/data' >'$sb/ctl'" || fail "bind: $(cat "$sb/error")"
 kill -9 "$(status_of hook_pid)"
 eventually 2 hook_is dead || fail "its children keep it alive"
+gondolin umount "$sb"
+
+# The example of the manual page does what it says, also for a sandbox of one command.
+sed -n '/^#!.*python3/,/^\.Ed/p' "$GONDOLIN_SOURCE/docs/gondolin-vfs-hook.7" | grep -v '^\.Ed' >"$scratch/example"
+chmod +x "$scratch/example"
+timeout 100 gondolin run --image busybox --bind "$data:/srv" --vfs-hook "$scratch/example" -- sh -c 'cat /srv/keep/file
+    echo x >/srv/keep/file || mv /srv/keep /srv/k || true >/srv/keep/new || echo new >/srv/new' >"$scratch/out" 2>/dev/null ||
+    fail "the example refuses what it should allow"
+{ [ "$(cat "$scratch/out")" = secret ] && [ "$(cat "$data/keep/file")" = secret ] && [ "$(ls "$data/keep")" = file ] &&
+    [ "$(cat "$data/new")" = new ]; } || fail "the example: $(ls -R "$data")"

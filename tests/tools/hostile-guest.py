@@ -36,7 +36,7 @@ def check(what, got, want=True):
 
 def message(kind, ident=0, flags=0, text=b""):
     """A struct worker_message."""
-    return struct.pack("<7IiQ2I3584s", kind, ident, 0, flags, 0, 0, 0, 0, 0, 0, 0, text)
+    return struct.pack("<7IiQ2I1032s3584s", kind, ident, 0, flags, 0, 0, 0, 0, 0, 0, 0, b"/srv", text)
 
 
 def allow_all(end):
@@ -78,7 +78,7 @@ class Worker:
         os.close(directory)
         if self.hooked:
             self.hook, theirs = socket.socketpair()
-            socket.send_fds(self.control, [message(7)], [theirs.fileno()])
+            socket.send_fds(self.control, [message(9)], [theirs.fileno()])
             theirs.close()
             threading.Thread(target=allow_all, args=[self.hook], daemon=True).start()
         self.control.send(message(3, text=NONCE))

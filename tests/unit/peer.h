@@ -33,7 +33,7 @@ struct peer {
 struct peer_options {
     unsigned max_nodes, max_handles, workers; /* 0: 64, 16, 0 */
     bool as_caller, allow_devices, all_xattrs;
-    bool no_init, locks;
+    bool no_init, locks, slow;
 };
 
 /* One piece of a request's body. */

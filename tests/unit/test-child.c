@@ -34,6 +34,26 @@ Test(child, gets_the_listed_descriptors_and_no_other)
     cr_assert_eq(memcmp(got, "xy", 2), 0);
 }
 
+Test(child, reads_and_works_where_it_is_told_to)
+{
+    struct err err = {0};
+    int in[2], out[2], directory = open("/proc/self", O_PATH | O_DIRECTORY);
+    char *argv[] = {"sh", "-c", "cat; pwd -P", NULL}, text[64] = "";
+    cr_assert(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && directory >= 0);
+    const struct child_spec spec = {.argv = argv, .stdin_fd = in[0], .stdout_fd = out[1], .stderr_fd = -1,
+                                    .directory_fd = directory};
+    pid_t pid = 0;
+    int pidfd = -1;
+    cr_assert_eq(child_start(&spec, &pid, &pidfd, &err), 0, "%s", err.text);
+    cr_assert_eq(write(in[1], "in ", 3), 3);
+    close(in[1]);
+    cr_assert_eq(child_reap(pid, pidfd, 5000, NULL), 0);
+    char expected[64];
+    snprintf(expected, sizeof expected, "in /proc/%d\n", (int)getpid());
+    cr_assert_gt(read(out[0], text, sizeof text - 1), 0);
+    cr_expect_str_eq(text, expected);
+}
+
 /* In a process of its own, because the numbers that matter are taken in the test runner's. */
 static int cross_descriptors(void)
 {

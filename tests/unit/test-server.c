@@ -396,6 +396,41 @@ Test(server, interrupt_answers_what_has_not_begun)
     peer_free(slow.peer);
 }
 
+/* Asks first, and then makes what the other one makes. */
+static const struct vfs_ops *plain_ops;
+
+static int symlink_with_consent(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name,
+                                const char *target, struct vfs_entry *out)
+{
+    sem_post(&fsync_began);
+    sem_wait(&fsync_may_end);
+    return plain_ops->symlink(vfs, cred, dir, name, target, out);
+}
+
+Test(server, what_waits_for_consent_delays_no_other_and_keeps_its_names, .timeout = 20)
+{
+    char target[16] = "";
+    sem_init(&fsync_began, 0, 0);
+    sem_init(&fsync_may_end, 0, 0);
+    struct peer *peer = peer_new(&(struct peer_options){.workers = 1, .slow = true});
+    plain_ops = peer->vfs->ops;
+    struct vfs_ops ops = *plain_ops;
+    ops.symlink = symlink_with_consent;
+    peer->vfs->ops = &ops;
+    peer_put_file(peer->tree_fd, "a", "");
+    struct peer_piece names[] = {PEER_NAME("link"), PEER_NAME("its target"), {0}};
+    cr_assert_eq(peer_send(peer, FUSE_SYMLINK, ROOT, names), 0);
+    uint64_t unique = peer_last_unique(peer);
+    sem_wait(&fsync_began);
+    cr_expect(peer_lookup(peer, ROOT, "a"), "the buffer of the request is used for others now");
+    cr_expect_not(peer_answered(peer, unique));
+    sem_post(&fsync_may_end);
+    cr_expect_eq(peer_reply_to(peer, unique)->header.error, 0);
+    cr_expect_eq(readlinkat(peer->tree_fd, "link", target, sizeof target - 1), 10);
+    cr_expect_str_eq(target, "its target");
+    peer_free(peer);
+}
+
 Test(server, release_and_forget_wait_for_what_is_being_done)
 {
     struct slow slow;

@@ -184,6 +184,7 @@ static int make_locked(struct memory *m, const struct vfs_cred *cred, struct vfs
         *out = (struct vfs_entry){.node = node, .attr = node->attr};
         return 0;
     }
+    node->attr.nlink = 0; /* a directory counts itself */
     memory_unref(m, node);
     return rc;
 }

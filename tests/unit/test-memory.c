@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Only what tests/integration/server-posix.sh, which runs the battery of file-system tests, cannot see. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -99,4 +100,22 @@ Test(memory, a_file_with_two_names_is_freed_once)
     vfs->ops->forget(vfs, again.node);
     vfs->ops->forget(vfs, root.node);
     memory_free(vfs); /* freed twice, it would end this process */
+}
+
+Test(memory, a_directory_that_cannot_be_made_takes_nothing)
+{
+    struct vfs *vfs = memory_new(LIMIT);
+    struct vfs_entry root, gone, made;
+    struct fuse_kstatfs before, after;
+    cr_assert_eq(vfs->ops->root(vfs, &root), 0);
+    cr_assert_eq(vfs->ops->mkdir(vfs, &user, root.node, "gone", 0700, &gone), 0);
+    cr_assert_eq(vfs->ops->rmdir(vfs, root.node, "gone"), 0);
+    cr_assert_eq(vfs->ops->statfs(vfs, root.node, &before), 0);
+    for (unsigned i = 0; i < 64; i++)
+        cr_assert_eq(vfs->ops->mkdir(vfs, &user, gone.node, "in it", 0700, &made), -ENOENT);
+    cr_assert_eq(vfs->ops->statfs(vfs, root.node, &after), 0);
+    cr_expect_eq(before.bfree, after.bfree);
+    vfs->ops->forget(vfs, gone.node);
+    vfs->ops->forget(vfs, root.node);
+    memory_free(vfs);
 }

@@ -74,7 +74,7 @@ struct vfs_node *memory_node_new(struct memory *m, const struct vfs_cred *cred, 
     node->refs = 1;
     node->lock_fd = -1;
     node->attr = (struct fuse_attr){.flags = VFS_KEEP_ATTR | VFS_KEEP_NAME, .ino = ++m->last_ino, .mode = mode, .uid = cred->uid, .gid = cred->gid,
-                                    .nlink = S_ISDIR(mode) ? 1 : 0, .blksize = MEMORY_PAGE};
+                                    .blksize = MEMORY_PAGE};
     set_group(node, dir);
     memory_touch(node, true);
     node->attr.atime = node->attr.mtime;
@@ -110,6 +110,12 @@ static void drop_pages(struct memory *m, struct vfs_node *node, size_t from)
         shorten(m, node, from);
 }
 
+static void drop_target(struct memory *m, struct vfs_node *node)
+{
+    memory_give(m, node->attr.size);
+    free(node->target);
+}
+
 void memory_free_if_unused(struct memory *m, struct vfs_node *node)
 {
     if (node->refs > 0 || node->attr.nlink > 0)
@@ -119,7 +125,7 @@ void memory_free_if_unused(struct memory *m, struct vfs_node *node)
     if (S_ISREG(node->attr.mode))
         drop_pages(m, node, 0);
     else if (S_ISLNK(node->attr.mode))
-        free(node->target);
+        drop_target(m, node);
     else if (S_ISDIR(node->attr.mode))
         memory_names_free(m, node);
     while (node->xattrs) {
@@ -679,6 +685,7 @@ void memory_free(struct vfs *vfs)
         return;
     struct memory *m = memory_of(vfs);
     if (m->root) {
+        memory_names_clear(m);
         m->root->attr.nlink = 0;
         memory_unref(m, m->root);
     }

@@ -96,7 +96,12 @@ int memory_rename(struct vfs *vfs, struct vfs_node *dir, const char *name, struc
 int memory_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
                   int flags, unsigned how, struct vfs_entry *out, struct vfs_file **file);
 int memory_readdir(struct vfs *vfs, struct vfs_file *dir, uint64_t offset, vfs_dirent_fn *emit, void *data);
+/* Of a directory without living names. */
 void memory_names_free(struct memory *m, struct vfs_node *dir);
+/* Leaves the root without names, and frees what nobody else holds. Trees may be deeper than a stack. */
+void memory_names_clear(struct memory *m);
+/* Of a new symlink; -ENOSPC, -ENOMEM. */
+int memory_set_target(struct memory *m, struct vfs_node *node, const char *target, size_t len);
 
 /* memory.c */
 int memory_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how, struct vfs_file **file);

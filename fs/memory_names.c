@@ -82,6 +82,7 @@ static int add(struct memory *m, struct vfs_node *dir, const char *name, struct 
     node->attr.nlink++;
     if (is_dir(node)) {
         node->names.parent = dir;
+        node->attr.nlink++; /* its own "." */
         dir->attr.nlink++;
     }
     memory_touch(dir, true);
@@ -138,16 +139,45 @@ static void drop(struct memory *m, struct memory_entry *entry)
 
 void memory_names_free(struct memory *m, struct vfs_node *dir)
 {
+    for (size_t i = 0; i < dir->names.count; i++)
+        free_entry(m, dir->names.list[i]);
+    free(dir->names.list);
+    dir->names.list = NULL;
+    dir->names.count = dir->names.dead = 0;
+}
+
+/* The names in a directory that goes as a whole. Directories in it are put before `left`, linked by what was their parent. */
+static struct vfs_node *empty(struct memory *m, struct vfs_node *dir, struct vfs_node *left)
+{
     for (size_t i = 0; i < dir->names.count; i++) {
         struct memory_entry *entry = dir->names.list[i];
-        if (!entry->dead) {
-            hash_remove(&m->names, &entry->link);
-            entry->node->attr.nlink -= is_dir(entry->node) ? entry->node->attr.nlink : 1;
-            memory_free_if_unused(m, entry->node);
+        struct vfs_node *node = entry->node;
+        if (entry->dead)
+            continue;
+        hash_remove(&m->names, &entry->link);
+        node->attr.nlink--;
+        if (is_dir(node)) {
+            node->names.parent = left;
+            left = node;
+        } else {
+            memory_free_if_unused(m, node);
         }
-        free_entry(m, entry);
     }
-    free(dir->names.list);
+    memory_names_free(m, dir);
+    return left;
+}
+
+void memory_names_clear(struct memory *m)
+{
+    struct vfs_node *left = empty(m, m->root, NULL);
+    m->root->attr.nlink = 2;
+    while (left) {
+        struct vfs_node *dir = left;
+        left = empty(m, dir, dir->names.parent);
+        dir->names.parent = NULL;
+        dir->attr.nlink = 0;
+        memory_free_if_unused(m, dir);
+    }
 }
 
 static void fill(struct vfs_node *node, struct vfs_entry *out)
@@ -169,28 +199,36 @@ int memory_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, struc
     return entry ? 0 : -ENOENT;
 }
 
-/* Makes a node with a name. `target`: of a symlink, taken over when it succeeds. */
+int memory_set_target(struct memory *m, struct vfs_node *node, const char *target, size_t len)
+{
+    int rc = memory_take(m, len);
+    if (rc < 0)
+        return rc;
+    node->attr.size = len; /* what is given back with the node */
+    node->target = strndup(target, len);
+    return node->target ? 0 : -ENOMEM;
+}
+
+/* Makes a node with a name. `target`: of a symlink. */
 static int make_locked(struct memory *m, const struct vfs_cred *cred, struct vfs_node *dir, const char *name,
-                       uint32_t mode, char *target, struct vfs_entry *out)
+                       uint32_t mode, const char *target, struct vfs_entry *out)
 {
     int rc = find(m, dir, name) ? -EEXIST : 0;
     struct vfs_node *node = rc < 0 ? NULL : memory_node_new(m, cred, dir, mode, &rc);
     if (!node)
         return rc;
-    rc = add(m, dir, name, node);
-    if (rc == 0) {
-        if (target)
-            node->target = target;
+    if (target)
+        rc = memory_set_target(m, node, target, strlen(target));
+    rc = rc ? rc : add(m, dir, name, node);
+    if (rc == 0)
         *out = (struct vfs_entry){.node = node, .attr = node->attr};
-        return 0;
-    }
-    node->attr.nlink = 0; /* a directory counts itself */
-    memory_unref(m, node);
+    else
+        memory_unref(m, node);
     return rc;
 }
 
 static int make(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
-                char *target, struct vfs_entry *out)
+                const char *target, struct vfs_entry *out)
 {
     struct memory *m = memory_of(vfs);
     pthread_mutex_lock(&m->lock);
@@ -215,17 +253,7 @@ int memory_mkdir(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *
 int memory_symlink(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name,
                    const char *target, struct vfs_entry *out)
 {
-    char *copy = strdup(target);
-    int rc = copy ? make(vfs, cred, dir, name, S_IFLNK | 0777, copy, out) : -ENOMEM;
-    if (rc < 0) {
-        free(copy);
-        return rc;
-    }
-    struct memory *m = memory_of(vfs);
-    pthread_mutex_lock(&m->lock);
-    out->node->attr.size = out->attr.size = strlen(target);
-    pthread_mutex_unlock(&m->lock);
-    return 0;
+    return make(vfs, cred, dir, name, S_IFLNK | 0777, target, out);
 }
 
 int memory_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
@@ -346,11 +374,8 @@ static int rename_locked(struct memory *m, struct vfs_node *dir, const char *nam
     rc = add(m, new_dir, new_name, node); /* for a moment there are two; what fails has changed nothing */
     if (rc == 0 && old)
         drop(m, old);
-    if (rc == 0) {
-        if (is_dir(node))
-            node->attr.nlink++; /* drop takes its "." as if it went */
+    if (rc == 0)
         drop(m, entry);
-    }
     memory_unref(m, node);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "fs/memory.h"
 #include "fs/vfs.h"
@@ -117,5 +118,102 @@ Test(memory, a_directory_that_cannot_be_made_takes_nothing)
     cr_expect_eq(before.bfree, after.bfree);
     vfs->ops->forget(vfs, gone.node);
     vfs->ops->forget(vfs, root.node);
+    memory_free(vfs);
+}
+
+static uint64_t blocks_free(struct vfs *vfs, struct vfs_node *node)
+{
+    struct fuse_kstatfs st;
+    cr_assert_eq(vfs->ops->statfs(vfs, node, &st), 0);
+    return st.bfree;
+}
+
+/* Until nothing more fits. */
+static void fill_up(struct vfs *vfs, struct vfs_node *dir)
+{
+    struct vfs_entry entry;
+    char name[16];
+    for (unsigned i = 0;; i++) {
+        snprintf(name, sizeof name, "%u", i);
+        if (vfs->ops->mknod(vfs, &user, dir, name, 0100600, 0, &entry) < 0)
+            return;
+        vfs->ops->forget(vfs, entry.node);
+    }
+}
+
+Test(memory, a_directory_without_room_for_its_name_leaves_nothing)
+{
+    struct vfs *vfs = memory_new(7700);
+    struct vfs_entry root, dir;
+    struct fuse_kstatfs before, after;
+    cr_assert_eq(vfs->ops->root(vfs, &root), 0);
+    fill_up(vfs, root.node);
+    cr_assert_eq(vfs->ops->unlink(vfs, root.node, "0"), 0);
+    cr_assert_eq(vfs->ops->statfs(vfs, root.node, &before), 0);
+    char name[256];
+    snprintf(name, sizeof name, "%0255u", 0);
+    cr_expect_eq(vfs->ops->mkdir(vfs, &user, root.node, name, 0700, &dir), -ENOSPC);
+    cr_assert_eq(vfs->ops->statfs(vfs, root.node, &after), 0);
+    cr_expect_eq(after.files, before.files);
+    cr_expect_eq(after.ffree, before.ffree);
+    vfs->ops->forget(vfs, root.node);
+    memory_free(vfs);
+}
+
+Test(memory, targets_count)
+{
+    struct vfs *vfs = memory_new(LIMIT);
+    struct vfs_entry root, link;
+    char target[4096] = "";
+    memset(target, 't', sizeof target - 1);
+    cr_assert_eq(vfs->ops->root(vfs, &root), 0);
+    uint64_t before = blocks_free(vfs, root.node);
+    for (unsigned i = 0; i < 8; i++) {
+        const char name[] = {(char)('a' + i), '\0'};
+        cr_assert_eq(vfs->ops->symlink(vfs, &user, root.node, name, target, &link), 0);
+        cr_expect_eq(link.attr.size, sizeof target - 1);
+        vfs->ops->forget(vfs, link.node);
+    }
+    cr_expect_geq(before - blocks_free(vfs, root.node), 8);
+    for (unsigned i = 0; i < 8; i++)
+        cr_assert_eq(vfs->ops->unlink(vfs, root.node, (const char[]){(char)('a' + i), '\0'}), 0);
+    cr_expect_eq(blocks_free(vfs, root.node), before);
+    vfs->ops->forget(vfs, root.node);
+    memory_free(vfs);
+}
+
+Test(memory, links_of_directories_are_counted)
+{
+    struct vfs *vfs = memory_new(LIMIT);
+    struct vfs_entry root, a, b;
+    struct fuse_attr attr;
+    cr_assert_eq(vfs->ops->root(vfs, &root), 0);
+    cr_assert_eq(vfs->ops->mkdir(vfs, &user, root.node, "a", 0700, &a), 0);
+    cr_assert_eq(vfs->ops->mkdir(vfs, &user, root.node, "b", 0700, &b), 0);
+    cr_assert_eq(vfs->ops->rename(vfs, root.node, "b", a.node, "c", 0), 0);
+    cr_expect(vfs->ops->getattr(vfs, a.node, NULL, &attr) == 0 && attr.nlink == 3);
+    cr_expect(vfs->ops->getattr(vfs, b.node, NULL, &attr) == 0 && attr.nlink == 2);
+    cr_expect(vfs->ops->getattr(vfs, root.node, NULL, &attr) == 0 && attr.nlink == 3);
+    cr_assert_eq(vfs->ops->rmdir(vfs, a.node, "c"), 0);
+    cr_expect(vfs->ops->getattr(vfs, b.node, NULL, &attr) == 0 && attr.nlink == 0);
+    vfs->ops->forget(vfs, a.node);
+    vfs->ops->forget(vfs, b.node);
+    vfs->ops->forget(vfs, root.node);
+    memory_free(vfs);
+}
+
+/* Deeper than a stack could take. */
+Test(memory, a_deep_tree_is_taken_down)
+{
+    enum { DEPTH = 200000 };
+    struct vfs *vfs = memory_new(UINT64_C(1) << 30);
+    struct vfs_entry dir, below;
+    cr_assert_eq(vfs->ops->root(vfs, &dir), 0);
+    for (unsigned i = 0; i < DEPTH; i++) {
+        cr_assert_eq(vfs->ops->mkdir(vfs, &user, dir.node, "d", 0700, &below), 0);
+        vfs->ops->forget(vfs, dir.node);
+        dir = below;
+    }
+    vfs->ops->forget(vfs, dir.node);
     memory_free(vfs);
 }

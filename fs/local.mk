@@ -57,7 +57,7 @@ fs_libworker_a_SOURCES = \
 	fs/hook_paths.c fs/hook_paths.h \
 	fs/hooks.c fs/hooks.h \
 	fs/inbox.c fs/inbox.h \
-	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_names.c \
+	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_names.c fs/memory_xattr.c \
 	fs/mounttable.c fs/mounttable.h \
 	fs/patterns.c fs/patterns.h \
 	fs/readonly.c \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inodes, attributes, data and extended attributes in memory. */
+/* Inodes, attributes and data in memory. */
 #include "fs/memory.h"
 
 #include <errno.h>
@@ -10,13 +10,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fs/memory_internal.h"
-
-enum { XATTRS_LIMIT = 65536 };
 
 /* Apart from the numbers of a host's file system, beside which it may stand (fs/shadow). */
 static const uint64_t FIRST_INO = UINT64_C(1) << 47;
@@ -128,13 +125,7 @@ void memory_free_if_unused(struct memory *m, struct vfs_node *node)
         drop_target(m, node);
     else if (S_ISDIR(node->attr.mode))
         memory_names_free(m, node);
-    while (node->xattrs) {
-        struct memory_xattr *xattr = node->xattrs;
-        node->xattrs = xattr->next;
-        memory_give(m, sizeof *xattr + xattr->size);
-        free(xattr->value);
-        free(xattr);
-    }
+    memory_xattrs_free(m, node);
     free(node);
     m->inodes--;
     memory_give(m, MEMORY_INODE_COST);
@@ -510,118 +501,6 @@ static int memory_statfs(struct vfs *vfs, struct vfs_node *node, struct fuse_kst
                                  .namelen = 255};
     pthread_mutex_unlock(&m->lock);
     return 0;
-}
-
-/* ---- extended attributes ---- */
-
-static struct memory_xattr **find_xattr(struct vfs_node *node, const char *name)
-{
-    struct memory_xattr **at = &node->xattrs;
-    while (*at && strcmp((*at)->name, name) != 0)
-        at = &(*at)->next;
-    return at;
-}
-
-static size_t xattrs_size(const struct vfs_node *node)
-{
-    size_t size = 0;
-    for (const struct memory_xattr *x = node->xattrs; x; x = x->next)
-        size += strlen(x->name) + 1 + x->size;
-    return size;
-}
-
-static void drop_xattr(struct memory *m, struct memory_xattr **at)
-{
-    struct memory_xattr *xattr = *at;
-    *at = xattr->next;
-    memory_give(m, sizeof *xattr + xattr->size);
-    free(xattr->value);
-    free(xattr);
-}
-
-static int add_xattr(struct memory *m, struct vfs_node *node, const char *name, const void *value, size_t size)
-{
-    int rc = xattrs_size(node) + strlen(name) + 1 + size > XATTRS_LIMIT ? -ENOSPC : 0;
-    rc = rc ? rc : memory_take(m, sizeof(struct memory_xattr) + size);
-    if (rc < 0)
-        return rc;
-    struct memory_xattr *xattr = malloc(sizeof *xattr + strlen(name) + 1);
-    void *copy = malloc(size ? size : 1);
-    if (!xattr || !copy) {
-        free(xattr);
-        free(copy);
-        memory_give(m, sizeof *xattr + size);
-        return -ENOMEM;
-    }
-    memcpy(copy, value, size);
-    *xattr = (struct memory_xattr){.next = node->xattrs, .size = size, .value = copy};
-    strcpy(xattr->name, name);
-    node->xattrs = xattr;
-    return 0;
-}
-
-static int memory_setxattr(struct vfs *vfs, struct vfs_node *node, const char *name, const void *value, size_t size,
-                           int flags)
-{
-    struct memory *m = memory_of(vfs);
-    if (strncmp(name, "user.", 5) != 0)
-        return -EOPNOTSUPP;
-    pthread_mutex_lock(&m->lock);
-    struct memory_xattr **old = find_xattr(node, name);
-    int rc = *old && (flags & XATTR_CREATE) ? -EEXIST : !*old && (flags & XATTR_REPLACE) ? -ENODATA : 0;
-    if (rc == 0 && *old)
-        drop_xattr(m, old);
-    if (rc == 0)
-        rc = add_xattr(m, node, name, value, size);
-    if (rc == 0)
-        memory_touch(node, false);
-    pthread_mutex_unlock(&m->lock);
-    return rc;
-}
-
-static ssize_t memory_getxattr(struct vfs *vfs, struct vfs_node *node, const char *name, void *value, size_t size)
-{
-    struct memory *m = memory_of(vfs);
-    pthread_mutex_lock(&m->lock);
-    const struct memory_xattr *xattr = *find_xattr(node, name);
-    ssize_t rc = xattr ? (ssize_t)xattr->size : -ENODATA;
-    if (xattr && size > 0 && xattr->size > size)
-        rc = -ERANGE;
-    else if (xattr && size > 0)
-        memcpy(value, xattr->value, xattr->size);
-    pthread_mutex_unlock(&m->lock);
-    return rc;
-}
-
-static ssize_t memory_listxattr(struct vfs *vfs, struct vfs_node *node, char *list, size_t size)
-{
-    struct memory *m = memory_of(vfs);
-    size_t used = 0;
-    bool fits = true;
-    pthread_mutex_lock(&m->lock);
-    for (const struct memory_xattr *x = node->xattrs; x; x = x->next) {
-        size_t len = strlen(x->name) + 1;
-        fits = fits && used + len <= size;
-        if (fits)
-            memcpy(list + used, x->name, len);
-        used += len;
-    }
-    pthread_mutex_unlock(&m->lock);
-    return size > 0 && !fits ? -ERANGE : (ssize_t)used;
-}
-
-static int memory_removexattr(struct vfs *vfs, struct vfs_node *node, const char *name)
-{
-    struct memory *m = memory_of(vfs);
-    pthread_mutex_lock(&m->lock);
-    struct memory_xattr **at = find_xattr(node, name);
-    int rc = *at ? 0 : -ENODATA;
-    if (rc == 0) {
-        drop_xattr(m, at);
-        memory_touch(node, false);
-    }
-    pthread_mutex_unlock(&m->lock);
-    return rc;
 }
 
 static const struct vfs_ops OPS = {

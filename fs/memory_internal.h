@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fs/memory.c (inodes, attributes, data) and fs/memory_names.c (directories) share. Every operation holds the lock. */
+/* What fs/memory.c (inodes, attributes, data), fs/memory_names.c (directories) and fs/memory_xattr.c share. Every operation
+ * holds the lock. */
 #ifndef GONDOLIN_FS_MEMORY_INTERNAL_H
 #define GONDOLIN_FS_MEMORY_INTERNAL_H
 
@@ -11,7 +12,7 @@
 #include "fs/memory.h"
 #include "fs/vfs.h"
 
-enum { MEMORY_PAGE = 4096, MEMORY_INODE_COST = 512, MEMORY_NAME_COST = 128 };
+enum { MEMORY_PAGE = 4096, MEMORY_INODE_COST = 512, MEMORY_NAME_COST = 128, MEMORY_XATTR_COST = 64, MEMORY_XATTRS_LIMIT = 65536 };
 
 struct memory_xattr {
     struct memory_xattr *next;
@@ -34,7 +35,7 @@ struct vfs_node {
     struct fuse_attr attr;
     int lock_fd;   /* a file of the kernel's to be locked in place of this; -1: none yet */
     uint64_t refs; /* of the peer and of open files; names count in attr.nlink */
-    struct memory_xattr *xattrs;
+    struct memory_xattr *xattrs; /* by name */
     union {
         struct {
             uint8_t **list; /* NULL: a hole */
@@ -102,6 +103,16 @@ void memory_names_free(struct memory *m, struct vfs_node *dir);
 void memory_names_clear(struct memory *m);
 /* Of a new symlink; -ENOSPC, -ENOMEM. */
 int memory_set_target(struct memory *m, struct vfs_node *node, const char *target, size_t len);
+
+/* memory_xattr.c */
+int memory_setxattr(struct vfs *vfs, struct vfs_node *node, const char *name, const void *value, size_t size, int flags);
+ssize_t memory_getxattr(struct vfs *vfs, struct vfs_node *node, const char *name, void *value, size_t size);
+ssize_t memory_listxattr(struct vfs *vfs, struct vfs_node *node, char *list, size_t size);
+int memory_removexattr(struct vfs *vfs, struct vfs_node *node, const char *name);
+bool memory_xattr_name_is_good(const char *name);
+/* Puts a new one before what *slot has; the caller keeps the order and MEMORY_XATTRS_LIMIT. */
+int memory_xattr_put(struct memory *m, struct memory_xattr **slot, const char *name, const void *value, size_t size);
+void memory_xattrs_free(struct memory *m, struct vfs_node *node);
 
 /* memory.c */
 int memory_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how, struct vfs_file **file);

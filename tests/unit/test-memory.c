@@ -217,3 +217,39 @@ Test(memory, a_deep_tree_is_taken_down)
     vfs->ops->forget(vfs, dir.node);
     memory_free(vfs);
 }
+
+Test(memory, an_extended_attribute_stays_when_there_is_no_room_for_its_new_value)
+{
+    static const char large[60000];
+    struct vfs *vfs = memory_new(LIMIT);
+    struct vfs_entry root;
+    char value[16], list[64];
+    cr_assert_eq(vfs->ops->root(vfs, &root), 0);
+    cr_assert_eq(vfs->ops->setxattr(vfs, root.node, "user.b", large, sizeof large, 0), 0);
+    cr_assert_eq(vfs->ops->setxattr(vfs, root.node, "user.a", "old", 3, 0), 0);
+    cr_expect_eq(vfs->ops->setxattr(vfs, root.node, "user.a", large, sizeof large, 0), -ENOSPC);
+    cr_assert_eq(vfs->ops->getxattr(vfs, root.node, "user.a", value, sizeof value), 3);
+    cr_expect_arr_eq(value, "old", 3);
+    cr_expect_eq(vfs->ops->setxattr(vfs, root.node, "user.b", "new", 3, 0), 0);
+    cr_expect_eq(vfs->ops->setxattr(vfs, root.node, "user.a", large, sizeof large, 0), 0);
+    cr_assert_eq(vfs->ops->listxattr(vfs, root.node, list, sizeof list), 14);
+    cr_expect_arr_eq(list, "user.a\0user.b", 14);
+    vfs->ops->forget(vfs, root.node);
+    memory_free(vfs);
+}
+
+Test(memory, names_of_extended_attributes_count)
+{
+    struct vfs *vfs = memory_new(LIMIT);
+    struct vfs_entry root;
+    char name[256];
+    cr_assert_eq(vfs->ops->root(vfs, &root), 0);
+    uint64_t before = blocks_free(vfs, root.node);
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "user.%0250u", i);
+        cr_assert_eq(vfs->ops->setxattr(vfs, root.node, name, "", 0, 0), 0);
+    }
+    cr_expect_geq((before - blocks_free(vfs, root.node)) * 4096, 200 * 255);
+    vfs->ops->forget(vfs, root.node);
+    memory_free(vfs);
+}

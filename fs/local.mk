@@ -10,6 +10,7 @@ FS_SERVER_SOURCES = \
 	fs/hostdir_owner.c \
 	fs/hostdir_xattr.c \
 	fs/hostwatch.c fs/hostwatch.h \
+	fs/input.h \
 	fs/pool.c fs/pool.h \
 	fs/server.c fs/server.h fs/server_internal.h \
 	fs/server_handles.c \

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/input.h"
 #include "fs/server_internal.h"
 
 #define MAGIC "gondolin-files-1"
@@ -108,21 +109,6 @@ int server_save(struct server *server, FILE *out)
 
 /* ---- reading ---- */
 
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static bool take(struct input *in, void *out, size_t size)
-{
-    if (in->left < size)
-        return false;
-    memcpy(out, in->at, size);
-    in->at += size;
-    in->left -= size;
-    return true;
-}
-
 /* A node that is to be found again. */
 struct wanted {
     struct state_node record;
@@ -137,11 +123,11 @@ struct wanted_list {
 static int read_node(struct server *server, struct input *in, struct wanted_list *wanted)
 {
     struct wanted w;
-    if (!take(in, &w.record, sizeof w.record) || w.record.path_len > in->left || w.record.path_len >= PATH_MAX)
+    if (!input_take(in, &w.record, sizeof w.record) || w.record.path_len >= PATH_MAX)
         return -EPROTO;
-    w.path = (const char *)in->at;
-    in->at += w.record.path_len;
-    in->left -= w.record.path_len;
+    w.path = (const char *)input_skip(in, w.record.path_len);
+    if (!w.path)
+        return -EPROTO;
     int rc = server_node_restore(server, w.record.id, w.record.type & S_IFMT, w.record.lookups);
     if (rc == 0 && w.record.path_len)
         wanted->list[wanted->count++] = w;
@@ -245,7 +231,7 @@ static int restore_handle(struct server *server, struct node *node, const struct
 static int read_handle(struct server *server, struct input *in)
 {
     struct state_handle record;
-    if (!take(in, &record, sizeof record))
+    if (!input_take(in, &record, sizeof record))
         return -EPROTO;
     struct node *node = server_node_pin(server, record.node_id);
     int rc = restore_handle(server, node, &record);
@@ -257,7 +243,7 @@ static int read_handle(struct server *server, struct input *in)
 static int read_lock(struct server *server, struct input *in)
 {
     struct server_lock lock;
-    if (!take(in, &lock, sizeof lock))
+    if (!input_take(in, &lock, sizeof lock))
         return -EPROTO;
     struct node *node = server_node_pin(server, lock.node_id);
     if (node && node->vnode && server_locks_take(server, node, &lock) < 0)
@@ -287,7 +273,7 @@ int server_adopt(struct server *server, const uint8_t *state, size_t len)
 {
     struct input in = {state, len};
     struct state_header header;
-    if (!take(&in, &header, sizeof header) || memcmp(header.magic, MAGIC, sizeof header.magic) != 0 ||
+    if (!input_take(&in, &header, sizeof header) || memcmp(header.magic, MAGIC, sizeof header.magic) != 0 ||
         !server->vfs->ops->identify)
         return -EPROTO;
     int rc = server_nodes_start(server);

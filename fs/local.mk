@@ -58,7 +58,8 @@ fs_libworker_a_SOURCES = \
 	fs/hook_paths.c fs/hook_paths.h \
 	fs/hooks.c fs/hooks.h \
 	fs/inbox.c fs/inbox.h \
-	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_names.c fs/memory_xattr.c \
+	fs/memory.c fs/memory.h fs/memory_internal.h fs/memory_load.c \
+	fs/memory_names.c fs/memory_save.c fs/memory_state.h fs/memory_xattr.c \
 	fs/mounttable.c fs/mounttable.h \
 	fs/patterns.c fs/patterns.h \
 	fs/readonly.c \

@@ -15,9 +15,6 @@
 
 #include "fs/memory_internal.h"
 
-/* Apart from the numbers of a host's file system, beside which it may stand (fs/shadow). */
-static const uint64_t FIRST_INO = UINT64_C(1) << 47;
-
 int memory_take(struct memory *m, uint64_t bytes)
 {
     if (bytes > m->size - m->used)
@@ -70,12 +67,16 @@ struct vfs_node *memory_node_new(struct memory *m, const struct vfs_cred *cred, 
     node->member.vfs = &m->vfs;
     node->refs = 1;
     node->lock_fd = -1;
-    node->attr = (struct fuse_attr){.flags = VFS_KEEP_ATTR | VFS_KEEP_NAME, .ino = ++m->last_ino, .mode = mode, .uid = cred->uid, .gid = cred->gid,
-                                    .blksize = MEMORY_PAGE};
+    node->attr = (struct fuse_attr){.flags = VFS_KEEP_ATTR | VFS_KEEP_NAME, .ino = ++m->last_ino, .mode = mode,
+                                    .uid = cred->uid, .gid = cred->gid, .blksize = MEMORY_PAGE};
+    if (S_ISDIR(mode))
+        node->names.last_cookie = MEMORY_DOT_COOKIES;
     set_group(node, dir);
     memory_touch(node, true);
     node->attr.atime = node->attr.mtime;
     node->attr.atimensec = node->attr.mtimensec;
+    node->born_sec = (int64_t)node->attr.mtime;
+    node->born_nsec = node->attr.mtimensec;
     m->inodes++;
     return node;
 }
@@ -157,8 +158,7 @@ static void memory_forget(struct vfs *vfs, struct vfs_node *node)
 
 /* ---- data ---- */
 
-/* Makes the list of pages so long. It counts like the pages: a sparse file is not for nothing. */
-static int lengthen(struct memory *m, struct vfs_node *node, size_t count)
+int memory_lengthen(struct memory *m, struct vfs_node *node, size_t count)
 {
     uint64_t more = (count - node->pages.count) * sizeof *node->pages.list;
     int rc = memory_take(m, more);
@@ -175,11 +175,10 @@ static int lengthen(struct memory *m, struct vfs_node *node, size_t count)
     return 0;
 }
 
-/* The page at this index, made if it is not there. NULL: *rc says why. */
-static uint8_t *page_at(struct memory *m, struct vfs_node *node, size_t index, int *rc)
+uint8_t *memory_page_at(struct memory *m, struct vfs_node *node, size_t index, int *rc)
 {
     if (index >= node->pages.count)
-        *rc = lengthen(m, node, index + 1 + index / 4);
+        *rc = memory_lengthen(m, node, index + 1 + index / 4);
     if (*rc < 0)
         return NULL;
     if (node->pages.list[index])
@@ -197,8 +196,7 @@ static uint8_t *page_at(struct memory *m, struct vfs_node *node, size_t index, i
     return node->pages.list[index];
 }
 
-/* No file may be longer than what the whole limit can describe. */
-static bool too_long(const struct memory *m, uint64_t end)
+bool memory_too_long(const struct memory *m, uint64_t end)
 {
     return end / MEMORY_PAGE > m->size / sizeof(void *);
 }
@@ -225,7 +223,7 @@ static int resize(struct memory *m, struct vfs_node *node, uint64_t size)
 {
     if (!S_ISREG(node->attr.mode))
         return -EINVAL;
-    if (too_long(m, size))
+    if (memory_too_long(m, size))
         return -EFBIG;
     if (size < node->attr.size) {
         clear_range(m, node, size, (size + MEMORY_PAGE - 1) / MEMORY_PAGE * MEMORY_PAGE);
@@ -311,11 +309,11 @@ static ssize_t memory_read(struct vfs *vfs, struct vfs_file *file, void *buf, si
 static ssize_t write_locked(struct memory *m, struct vfs_node *node, const uint8_t *buf, size_t size, uint64_t offset)
 {
     size_t done = 0;
-    int rc = too_long(m, offset + size) ? -EFBIG : 0;
+    int rc = memory_too_long(m, offset + size) ? -EFBIG : 0;
     while (rc == 0 && done < size) {
         size_t start = (offset + done) % MEMORY_PAGE;
         size_t len = size - done < MEMORY_PAGE - start ? size - done : MEMORY_PAGE - start;
-        uint8_t *page = page_at(m, node, (size_t)((offset + done) / MEMORY_PAGE), &rc);
+        uint8_t *page = memory_page_at(m, node, (size_t)((offset + done) / MEMORY_PAGE), &rc);
         if (!page)
             break;
         memcpy(page + start, buf + done, len);
@@ -348,9 +346,9 @@ static int memory_fsync(struct vfs *vfs, struct vfs_file *file, int data_only)
 
 static int allocate(struct memory *m, struct vfs_node *node, uint64_t offset, uint64_t end)
 {
-    int rc = too_long(m, end) ? -EFBIG : 0;
+    int rc = memory_too_long(m, end) ? -EFBIG : 0;
     for (uint64_t at = offset / MEMORY_PAGE; rc == 0 && at * MEMORY_PAGE < end; at++)
-        page_at(m, node, (size_t)at, &rc);
+        memory_page_at(m, node, (size_t)at, &rc);
     return rc;
 }
 
@@ -480,6 +478,18 @@ static int memory_setattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fil
     return rc;
 }
 
+static int memory_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out)
+{
+    struct memory *m = memory_of(vfs);
+    pthread_mutex_lock(&m->lock);
+    *out = (struct vfs_identity){.ino = node->attr.ino,
+                                 .born_sec = node->born_sec,
+                                 .born_nsec = node->born_nsec,
+                                 .type = node->attr.mode & S_IFMT};
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
 static ssize_t memory_readlink(struct vfs *vfs, struct vfs_node *node, char *target, size_t size)
 {
     (void)vfs; /* a target never changes */
@@ -529,6 +539,10 @@ static const struct vfs_ops OPS = {
     .fallocate = memory_fallocate,
     .lseek = memory_lseek,
     .copy = memory_copy,
+    .save = memory_save,
+    .load = memory_load,
+    .path = memory_path,
+    .identify = memory_identify,
     .lock_open = memory_lock_open,
     .setxattr = memory_setxattr,
     .getxattr = memory_getxattr,
@@ -545,7 +559,7 @@ struct vfs *memory_new(uint64_t size)
         return NULL;
     m->vfs.ops = &OPS;
     m->size = size;
-    m->last_ino = FIRST_INO;
+    m->last_ino = MEMORY_FIRST_INO;
     pthread_mutex_init(&m->lock, NULL);
     if (hash_init(&m->names) == 0)
         m->root = memory_node_new(m, &root, NULL, S_IFDIR | 01777, &rc);

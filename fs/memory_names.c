@@ -9,7 +9,7 @@
 
 #include "fs/memory_internal.h"
 
-enum { DOT_COOKIES = 2, TIDY_UP = 64 };
+enum { TIDY_UP = 64 };
 
 static uint64_t name_hash(const struct vfs_node *dir, const char *name)
 {
@@ -59,17 +59,33 @@ static int append(struct vfs_node *dir, struct memory_entry *entry)
     return 0;
 }
 
-/* Gives a node a name; the name counts in its nlink. */
-static int add(struct memory *m, struct vfs_node *dir, const char *name, struct vfs_node *node)
+static void attach(struct memory_entry *entry, struct vfs_node *node)
+{
+    entry->node = node;
+    entry->next_name = node->entries;
+    entry->name_slot = &node->entries;
+    if (node->entries)
+        node->entries->name_slot = &entry->next_name;
+    node->entries = entry;
+}
+
+static void detach(struct memory_entry *entry)
+{
+    *entry->name_slot = entry->next_name;
+    if (entry->next_name)
+        entry->next_name->name_slot = entry->name_slot;
+}
+
+int memory_enter(struct memory *m, struct vfs_node *dir, const char *name, uint64_t cookie, struct vfs_node *node)
 {
     size_t len = strlen(name);
-    int rc = is_gone(dir) ? -ENOENT : memory_take(m, MEMORY_NAME_COST + len);
+    int rc = memory_take(m, MEMORY_NAME_COST + len);
     if (rc < 0)
         return rc;
     struct memory_entry *entry = malloc(sizeof *entry + len + 1);
     rc = entry ? 0 : -ENOMEM;
     if (entry) {
-        *entry = (struct memory_entry){.cookie = ++dir->names.last_cookie + DOT_COOKIES, .directory = dir, .node = node};
+        *entry = (struct memory_entry){.cookie = cookie, .directory = dir};
         memcpy(entry->name, name, len + 1);
         rc = append(dir, entry);
     }
@@ -79,12 +95,22 @@ static int add(struct memory *m, struct vfs_node *dir, const char *name, struct 
         return rc;
     }
     hash_add(&m->names, &entry->link, name_hash(dir, name));
+    attach(entry, node);
     node->attr.nlink++;
     if (is_dir(node)) {
         node->names.parent = dir;
         node->attr.nlink++; /* its own "." */
         dir->attr.nlink++;
     }
+    return 0;
+}
+
+static int add(struct memory *m, struct vfs_node *dir, const char *name, struct vfs_node *node)
+{
+    int rc = is_gone(dir) ? -ENOENT : memory_enter(m, dir, name, dir->names.last_cookie + 1, node);
+    if (rc < 0)
+        return rc;
+    dir->names.last_cookie++;
     memory_touch(dir, true);
     memory_touch(node, false);
     return 0;
@@ -122,6 +148,7 @@ static void drop(struct memory *m, struct memory_entry *entry)
 {
     struct vfs_node *dir = entry->directory, *node = entry->node;
     hash_remove(&m->names, &entry->link);
+    detach(entry);
     entry->dead = true;
     dir->names.dead++;
     node->attr.nlink--;
@@ -146,7 +173,8 @@ void memory_names_free(struct memory *m, struct vfs_node *dir)
     dir->names.count = dir->names.dead = 0;
 }
 
-/* The names in a directory that goes as a whole. Directories in it are put before `left`, linked by what was their parent. */
+/* The names in a directory that goes as a whole. Directories in it are put before `left`, linked by what was their
+ * parent. */
 static struct vfs_node *empty(struct memory *m, struct vfs_node *dir, struct vfs_node *left)
 {
     for (size_t i = 0; i < dir->names.count; i++) {
@@ -155,6 +183,7 @@ static struct vfs_node *empty(struct memory *m, struct vfs_node *dir, struct vfs
         if (entry->dead)
             continue;
         hash_remove(&m->names, &entry->link);
+        detach(entry);
         node->attr.nlink--;
         if (is_dir(node)) {
             node->names.parent = left;
@@ -342,11 +371,13 @@ static int exchange(struct memory_entry *a, struct memory_entry *b)
         return -ENOENT;
     if ((is_dir(a->node) && is_below(b->directory, a->node)) || (is_dir(b->node) && is_below(a->directory, b->node)))
         return -EINVAL;
-    struct vfs_node *node = a->node;
-    set_parent(a->node, a->directory, b->directory);
-    set_parent(b->node, b->directory, a->directory);
-    a->node = b->node;
-    b->node = node;
+    struct vfs_node *node = a->node, *other = b->node;
+    set_parent(node, a->directory, b->directory);
+    set_parent(other, b->directory, a->directory);
+    detach(a);
+    detach(b);
+    attach(a, other);
+    attach(b, node);
     memory_touch(a->directory, true);
     memory_touch(b->directory, true);
     return 0;
@@ -390,6 +421,43 @@ int memory_rename(struct vfs *vfs, struct vfs_node *dir, const char *name, struc
     return rc;
 }
 
+/* Puts a component before what begins at `at`. */
+static int put_before(char *path, size_t *at, const char *name)
+{
+    size_t len = strlen(name), slash = path[*at] ? 1 : 0;
+    if (len + slash > *at)
+        return -ENAMETOOLONG;
+    if (slash)
+        path[--*at] = '/';
+    *at -= len;
+    memcpy(path + *at, name, len);
+    return 0;
+}
+
+static int path_locked(const struct memory *m, const struct vfs_node *node, char *path, size_t size)
+{
+    size_t at = size - 1;
+    int rc = 0;
+    path[at] = '\0';
+    while (rc == 0 && node != m->root) {
+        rc = node->entries ? put_before(path, &at, node->entries->name) : -ENOENT;
+        if (rc == 0)
+            node = node->entries->directory;
+    }
+    if (rc == 0)
+        memmove(path, path + at, size - at);
+    return rc;
+}
+
+int memory_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size)
+{
+    struct memory *m = memory_of(vfs);
+    pthread_mutex_lock(&m->lock);
+    int rc = size ? path_locked(m, node, path, size) : -ENAMETOOLONG;
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
 /* The first entry whose cookie is at least `cookie`. */
 static size_t seek(const struct vfs_node *dir, uint64_t cookie)
 {
@@ -411,7 +479,7 @@ static bool next_entry(struct memory *m, const struct vfs_node *dir, uint64_t of
     const struct vfs_node *node = dir;
     pthread_mutex_lock(&m->lock);
     out->next = offset + 1;
-    if (offset < DOT_COOKIES) {
+    if (offset < MEMORY_DOT_COOKIES) {
         strcpy(name, offset ? ".." : ".");
         node = offset && dir->names.parent ? dir->names.parent : dir;
     } else {

@@ -19,6 +19,7 @@
 #include <linux/fuse.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 struct vfs;
@@ -129,6 +130,11 @@ struct vfs_ops {
      * there any more; -ENAMETOOLONG. */
     int (*path)(struct vfs *vfs, struct vfs_node *node, char *path, size_t size);
     int (*identify)(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out);
+
+    /* The contents that nothing but this process has, for the same stack of providers in another one, just made and not used
+     * yet; NULL: there are none. `load` borrows the `len` bytes; -EPROTO, -ENOSPC: nothing has been loaded. */
+    int (*save)(struct vfs *vfs, FILE *out);
+    int (*load)(struct vfs *vfs, const uint8_t *state, size_t len);
 
     /* A new descriptor of a regular file, to be closed by the caller, on which this machine's locks can be taken: open for
      * writing where that may be. Needed only where the server is to serve locks. */

@@ -4,6 +4,7 @@ UNIT_LIBS = $(CRITERION_LIBS)
 include $(top_srcdir)/tests/unit/hooks.mk
 include $(top_srcdir)/tests/unit/loop.mk
 include $(top_srcdir)/tests/unit/memory.mk
+include $(top_srcdir)/tests/unit/memory-state.mk
 include $(top_srcdir)/tests/unit/wire.mk
 include $(top_srcdir)/tests/unit/server.mk
 include $(top_srcdir)/tests/unit/rootserve.mk

@@ -128,6 +128,17 @@ struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino)
     return node;
 }
 
+struct vfs_node *hostdir_find_shown(struct vfs *vfs, uint64_t ino)
+{
+    struct hostdir *hostdir = (struct hostdir *)vfs;
+    struct vfs_node *node = NULL;
+    pthread_mutex_lock(&hostdir->lock);
+    for (uint64_t i = 0; i < hostdir->device_count && !node; i++)
+        node = find_node_locked(hostdir, hostdir->devices[i], (ino_t)(ino ^ (i << DEVICE_SHIFT)));
+    pthread_mutex_unlock(&hostdir->lock);
+    return node;
+}
+
 static int read_path(int fd, char path[PATH_MAX])
 {
     ssize_t len = readlink(hostdir_proc_path(fd).text, path, PATH_MAX - 1);

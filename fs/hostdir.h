@@ -37,6 +37,9 @@ struct vfs *hostdir_new(const struct hostdir_config *config);
  * it. */
 struct vfs_node *hostdir_find(struct vfs *vfs, uint64_t ino);
 
+/* The same for the number that its attributes show, whatever file system it is on. */
+struct vfs_node *hostdir_find_shown(struct vfs *vfs, uint64_t ino);
+
 /* Where a directory lies now, from the root on, without '/' at both ends: "" for the root. 0; -ESTALE: no longer below
  * the root; or another -errno. */
 int hostdir_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size);

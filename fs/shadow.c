@@ -326,15 +326,49 @@ static int shadow_removexattr(struct vfs *vfs, struct vfs_node *node, const char
     return AT_HOME(removexattr, node, name);
 }
 
-/* What is in memory ends with it. */
+static int upper_path(const struct shadow *s, struct vfs_node *node, char *path, size_t size)
+{
+    char whole[PATH_MAX], *end;
+    int rc = s->memory->ops->path(s->memory, node, whole, sizeof whole);
+    if (rc < 0)
+        return rc;
+    uint64_t ino = strtoull(whole, &end, 16);
+    struct vfs_node *dir = *end == '/' ? hostdir_find_shown(s->stacked.below, ino) : NULL;
+    if (!dir)
+        return -ENOENT;
+    rc = hostdir_path(s->stacked.below, dir, path, size);
+    s->stacked.below->ops->forget(s->stacked.below, dir);
+    size_t len = rc < 0 ? 0 : strlen(path);
+    const char *below = len ? end : end + 1;
+    if (rc == 0 && strlen(below) >= size - len)
+        rc = -ENAMETOOLONG;
+    if (rc == 0)
+        strcpy(path + len, below);
+    return rc;
+}
+
 static int shadow_path(struct vfs *vfs, struct vfs_node *node, char *path, size_t size)
 {
-    return in_memory(shadow_of(vfs), node) ? -ENOENT : AT_HOME(path, node, path, size);
+    struct shadow *s = shadow_of(vfs);
+    return in_memory(s, node) ? upper_path(s, node, path, size) : AT_HOME(path, node, path, size);
 }
 
 static int shadow_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out)
 {
-    return in_memory(shadow_of(vfs), node) ? -ENOENT : AT_HOME(identify, node, out);
+    (void)vfs;
+    return AT_HOME(identify, node, out);
+}
+
+static int shadow_save(struct vfs *vfs, FILE *out)
+{
+    const struct shadow *s = shadow_of(vfs);
+    return s->memory ? s->memory->ops->save(s->memory, out) : 0;
+}
+
+static int shadow_load(struct vfs *vfs, const uint8_t *state, size_t len)
+{
+    const struct shadow *s = shadow_of(vfs);
+    return s->memory ? s->memory->ops->load(s->memory, state, len) : len ? -EPROTO : 0;
 }
 
 bool shadow_hides(const struct shadow *s, struct vfs_node *dir, const char *name)
@@ -366,6 +400,8 @@ static void set_operations(struct vfs_ops *ops)
     ops->copy = shadow_copy;
     ops->path = shadow_path;
     ops->identify = shadow_identify;
+    ops->save = shadow_save;
+    ops->load = shadow_load;
     ops->lock_open = shadow_lock_open;
     ops->setxattr = shadow_setxattr;
     ops->getxattr = shadow_getxattr;

@@ -22,6 +22,7 @@ struct vfs_file {
     pthread_mutex_t lock; /* for all below */
     struct listed *list;
     size_t count, capacity;
+    bool begun;
 };
 
 static struct vfs *home(const void *member)
@@ -146,6 +147,7 @@ static int begin(struct shadow *s, struct vfs_file *file)
 {
     struct reading r = {.s = s, .file = file};
     forget_list(file);
+    file->begun = true;
     int rc = read_all(s->stacked.below, file->below, &r);
     return rc < 0 ? rc : add_upper(s, file);
 }
@@ -155,7 +157,7 @@ int shadow_readdir(struct vfs *vfs, struct vfs_file *file, uint64_t offset, vfs_
     if (home(file) != vfs)
         return home(file)->ops->readdir(home(file), file, offset, emit, data);
     pthread_mutex_lock(&file->lock);
-    int rc = offset == 0 ? begin((struct shadow *)vfs, file) : 0;
+    int rc = offset == 0 || !file->begun ? begin((struct shadow *)vfs, file) : 0; /* it may have begun in another process */
     for (size_t i = (size_t)offset; rc == 0 && i < file->count; i++) {
         const struct listed *one = &file->list[i];
         const struct vfs_dirent entry = {

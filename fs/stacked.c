@@ -149,6 +149,16 @@ static int pass_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_iden
     return stacked_below(vfs)->ops->identify ? BELOW(identify, node, out) : -ENOENT;
 }
 
+static int pass_save(struct vfs *vfs, FILE *out)
+{
+    return stacked_below(vfs)->ops->save ? BELOW(save, out) : 0;
+}
+
+static int pass_load(struct vfs *vfs, const uint8_t *state, size_t len)
+{
+    return stacked_below(vfs)->ops->load ? BELOW(load, state, len) : len ? -EPROTO : 0;
+}
+
 static int pass_lock_open(struct vfs *vfs, struct vfs_node *node)
 {
     return BELOW(lock_open, node);
@@ -203,6 +213,8 @@ static const struct vfs_ops PASS = {
     .copy = pass_copy,
     .path = pass_path,
     .identify = pass_identify,
+    .save = pass_save,
+    .load = pass_load,
     .lock_open = pass_lock_open,
     .setxattr = pass_setxattr,
     .getxattr = pass_getxattr,

@@ -83,3 +83,13 @@ struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, st
         stack.layers[i]->top = top(&stack);
     return top(&stack);
 }
+
+int worker_stack_save(struct vfs *stack, FILE *out)
+{
+    return stack->ops->save ? stack->ops->save(stack, out) : 0;
+}
+
+int worker_stack_load(struct vfs *stack, const uint8_t *state, size_t len)
+{
+    return stack->ops->load ? stack->ops->load(stack, state, len) : len ? -EPROTO : 0;
+}

@@ -44,9 +44,10 @@ static void make_server(struct peer *peer, const struct peer_options *options)
         .attr_timeout = 1.5,
         .entry_timeout = 2,
     };
-    peer->vfs = hostdir_new(&dir);
-    cr_assert_not_null(peer->vfs);
-    peer->server = server_new(&config, peer->vfs, take_reply, peer);
+    peer->vfs = options->vfs ? NULL : hostdir_new(&dir);
+    struct vfs *served = options->vfs ? options->vfs : peer->vfs;
+    cr_assert_not_null(served);
+    peer->server = server_new(&config, served, take_reply, peer);
     cr_assert_not_null(peer->server);
 }
 

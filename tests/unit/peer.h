@@ -34,6 +34,7 @@ struct peer_options {
     unsigned max_nodes, max_handles, workers; /* 0: 64, 16, 0 */
     bool as_caller, allow_devices, all_xattrs;
     bool no_init, locks, slow;
+    struct vfs *vfs; /* served in place of the tree; borrowed */
 };
 
 /* One piece of a request's body. */

@@ -1,9 +1,11 @@
 TREEDUMP_SOURCES = tests/tools/treedump.c tests/tools/treedump.h
-check_PROGRAMS += tests/unit/test-memory-state tests/unit/test-memory-load
+check_PROGRAMS += tests/unit/test-memory-state tests/unit/test-memory-load tests/fuzz/replay-memory-state
 tests_unit_test_memory_state_SOURCES = tests/unit/test-memory-state.c $(PEER_SOURCES) $(TREEDUMP_SOURCES)
 tests_unit_test_memory_state_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_memory_state_LDADD = fs/libworker.a fs/libfs.a $(UNIT_LIBS)
 tests_unit_test_memory_load_SOURCES = tests/unit/test-memory-load.c $(TREEDUMP_SOURCES)
 tests_unit_test_memory_load_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_memory_load_LDADD = fs/libworker.a fs/libfs.a $(UNIT_LIBS)
+tests_fuzz_replay_memory_state_SOURCES = tests/fuzz/fuzz-memory-state.c $(FUZZ_COMMON) $(TREEDUMP_SOURCES)
+tests_fuzz_replay_memory_state_LDADD = fs/libworker.a fs/libfs.a
 TESTS += tests/unit/test-memory-state tests/unit/test-memory-load

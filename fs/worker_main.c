@@ -56,6 +56,7 @@ struct worker {
     struct worker_message mounts[MOUNTTABLE_MAX]; /* until START */
     int fds[MOUNTTABLE_MAX];
     unsigned mount_count;
+    struct vfs *stacks[MOUNTTABLE_MAX]; /* of mounts; NULL: it could not be made */
     struct worker_state state; /* of the worker before; empty: the session is a new one */
     bool started, has_netns;
 };
@@ -224,12 +225,20 @@ static int save_server(void *server, FILE *out)
     return server_save(server, out);
 }
 
+static int save_memory(void *stack, FILE *out)
+{
+    return worker_stack_save(stack, out);
+}
+
 static int save(const struct worker *w, int fd)
 {
     FILE *out = w->server && fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!out)
         return -EINVAL;
     int rc = worker_state_put(out, WORKER_SECTION_SERVER, 0, save_server, w->server);
+    for (unsigned i = 0; i < w->mount_count && rc == 0; i++)
+        if (w->stacks[i])
+            rc = worker_state_put(out, WORKER_SECTION_MEMORY, w->mounts[i].id, save_memory, w->stacks[i]);
     return fclose(out) == EOF && rc == 0 ? -EIO : rc;
 }
 
@@ -270,9 +279,23 @@ static int start_hook(struct worker *w)
 
 /* ---- mounts ---- */
 
-static int mount_one(struct worker *w, const struct worker_message *mount, int fd)
+/* What cannot be loaded is lost: the mount is empty then, as in a new session. */
+static void load_memory(const struct worker *w, uint32_t id, struct vfs *stack)
 {
-    struct vfs *stack = worker_stack_new(mount, fd, w->watch, w->hook);
+    size_t len = 0;
+    const uint8_t *memory = worker_state_find(&w->state, WORKER_SECTION_MEMORY, id, &len);
+    int rc = memory && len ? worker_stack_load(stack, memory, len) : 0;
+    if (rc < 0)
+        say("what mount %u had in memory is lost: %s", id, strerror(-rc));
+}
+
+static int mount_one(struct worker *w, unsigned i)
+{
+    const struct worker_message *mount = &w->mounts[i];
+    struct vfs *stack = worker_stack_new(mount, w->fds[i], w->watch, w->hook);
+    w->stacks[i] = stack;
+    if (stack)
+        load_memory(w, mount->id, stack);
     return stack ? mounttable_add(w->table, mount->id, stack, &w->counters[mount->slot]) : -errno;
 }
 
@@ -324,7 +347,7 @@ static void confine(struct worker *w)
 static void mount_all(struct worker *w)
 {
     for (unsigned i = 0; i < w->mount_count; i++) {
-        int rc = mount_one(w, &w->mounts[i], w->fds[i]);
+        int rc = mount_one(w, i);
         if (w->fds[i] >= 0)
             close(w->fds[i]);
         if (rc < 0) {

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 enum worker_section {
-    WORKER_SECTION_SERVER = 1, /* server_save; the last one */
+    WORKER_SECTION_SERVER = 1, /* server_save */
+    WORKER_SECTION_MEMORY = 2, /* worker_stack_save, of the mount whose number it has */
 };
 
 /* Writes one section to a file that can be sought in: `save` writes what is in it and returns 0 or -errno. */

@@ -34,9 +34,10 @@ echo inside >"$data/dir/inside"
 echo two >"$scratch/two/file"
 : >"$data/busy"
 
-sandbox sb --bind "$data:/srv/data"
+sandbox sb --bind "$data:/srv/data:shadow-tmpfs=hidden" --memfs /srv/memory
+in_guest 'echo kept >/srv/memory/file; mkdir /srv/data/hidden; echo kept >/srv/data/hidden/file'
 mkdir "$sb/jobs/holder" "$sb/jobs/writer"
-echo 'mkfifo /tmp/in /tmp/out; exec 3<>/srv/data/file 4</srv/data/goes 5>>/srv/data/log; cd /srv/data/dir
+echo 'mkfifo /tmp/in /tmp/out; exec 3<>/srv/data/file 4</srv/data/goes 5>>/srv/data/log 6>>/srv/memory/file 8>>/srv/data/hidden/file; cd /srv/data/dir
     while :; do read -r line </tmp/in; eval "$line" >/tmp/out 2>&1; done' >"$sb/jobs/holder/cmd"
 echo 'n=0; exec 7>>/srv/data/busy; while :; do n=$((n + 1)); { echo $n >&7 && [ -e /srv/data/dir/inside ]; } || echo "$n" >>/tmp/failed; done' >"$sb/jobs/writer/cmd"
 echo start >"$sb/jobs/holder/ctl"
@@ -50,17 +51,21 @@ verb "bind $scratch/two:/srv/two"
 answers "$piece" bbbb 'after a bind'
 answers 'echo one >&5; cat inside; pwd' "$(printf 'inside\n/srv/data/dir')" 'after a bind'
 [ "$(cat "$data/log")" = one ] || fail "the log has '$(cat "$data/log")'"
-[ "$(status_of mounts)" = 2 ] || fail "status: $(cat "$sb/status")"
+in_memory='echo $(cat /srv/memory/file /srv/data/hidden/file)'
+answers "echo one >&6; echo one >&8; $in_memory" 'kept one kept one' 'in memory after a bind'
+[ "$(status_of mounts)" = 3 ] || fail "status: $(cat "$sb/status")"
 in_guest '[ ! -e /srv/data/new ]' || fail 'it is there already'
 
 # A restore: the position is that of then, what the file has is that of now.
 timeout 60 mkdir "$sb/checkpoints/one" || fail "mkdir: $(cat "$sb/error")"
 answers "$piece" cccc 'after the checkpoint'
+answers "echo undone >&6; echo undone >&8; $in_memory" 'kept one undone kept one undone' 'after the checkpoint'
 printf 'xxxxyyyyzzzzwwww' >"$data/file"
 echo new >"$data/new"
 verb 'restore one'
 answers "$piece" zzzz 'after a restore'
 answers 'echo two >&5; cat inside; pwd; cat /srv/data/new' "$(printf 'inside\n/srv/data/dir\nnew')" 'after a restore'
+answers "echo two >&6; echo two >&8; $in_memory" 'kept one two kept one two' 'in memory after a restore'
 [ "$(tr '\n' ' ' <"$data/log")" = 'one two ' ] || fail "the log has '$(cat "$data/log")'"
 [ "$(in_guest 'cat /srv/two/file')" = two ] || fail 'the second directory is not there'
 
@@ -84,7 +89,8 @@ gondolin umount "$sb"
 mkdir -p "$scratch/elsewhere/dir"
 echo elsewhere >"$scratch/elsewhere/file"
 sb=$scratch/fork
-timeout 120 gondolin mount --from one --bind "$data:/srv/data" "$sb" || fail 'fork'
+timeout 120 gondolin mount --from one --bind "$data:/srv/data:shadow-tmpfs=hidden" --memfs /srv/memory "$sb" || fail 'fork'
+answers "echo fork >&6; echo fork >&8; $in_memory" 'kept one fork kept one fork' 'in memory in a fork'
 answers 'echo four >&5; cat inside; pwd' "$(printf 'inside\n/srv/data/dir')" 'in a fork'
 [ "$(tail -n 1 "$data/log")" = four ] || fail "the log has '$(cat "$data/log")'"
 in_guest '[ ! -e /srv/two/file ]' || fail 'a fork has what it was not given'

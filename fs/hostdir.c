@@ -64,10 +64,15 @@ uint64_t hostdir_ino(struct hostdir *hostdir, dev_t dev, ino_t ino)
     return ino ^ (index << DEVICE_SHIFT);
 }
 
-static uint32_t encode_rdev(dev_t dev)
+uint32_t hostdir_encode_rdev(dev_t dev)
 {
     uint32_t min = minor(dev), maj = major(dev);
     return (min & 0xff) | (maj & 0xfff) << 8 | (min & ~0xffu) << 12;
+}
+
+dev_t hostdir_decode_rdev(uint32_t rdev)
+{
+    return makedev((rdev & 0xfff00) >> 8, (rdev & 0xff) | ((rdev >> 12) & 0xfff00));
 }
 
 void hostdir_fill_attr(struct hostdir *hostdir, int fd, const struct stat *st, struct fuse_attr *attr)
@@ -86,7 +91,7 @@ void hostdir_fill_attr(struct hostdir *hostdir, int fd, const struct stat *st, s
         .nlink = (uint32_t)st->st_nlink,
         .uid = st->st_uid,
         .gid = st->st_gid,
-        .rdev = encode_rdev(st->st_rdev),
+        .rdev = hostdir_encode_rdev(st->st_rdev),
         .blksize = (uint32_t)st->st_blksize,
     };
     hostdir_show_owner(hostdir, fd, attr);
@@ -319,13 +324,16 @@ int hostdir_kill_suidgid(struct hostdir *hostdir, int fd)
     if (!kill || !S_ISREG(st.st_mode))
         return 0;
     attr.mode &= ~kill;
-    if (hostdir->mapped)
-        return hostdir_remember_owner(fd, &attr);
+    int rc = hostdir->mapped ? hostdir_remember_owner(fd, st.st_mode & S_IFMT, &attr) : 0;
+    if (rc < 0 || !(st.st_mode & kill))
+        return rc;
     return chmod(hostdir_proc_path(fd).text, (st.st_mode & 07777) & ~kill) < 0 ? hostdir_error() : 0;
 }
 
-static int set_size(const struct vfs_node *node, const struct vfs_file *file, uint64_t size)
+static int set_size(struct hostdir *hostdir, const struct vfs_node *node, const struct vfs_file *file, uint64_t size)
 {
+    if (hostdir_shown_type(hostdir, node->fd, node->type) != node->type)
+        return -EINVAL;
     int rc = file ? ftruncate(file->fd, (off_t)size) : truncate(hostdir_proc_path(node->fd).text, (off_t)size);
     return rc < 0 ? hostdir_error() : 0;
 }
@@ -344,7 +352,7 @@ static int remember(struct hostdir *hostdir, const struct vfs_node *node, const 
         attr.gid = set->gid;
     if (valid & FATTR_MODE)
         attr.mode = (attr.mode & S_IFMT) | set->mode;
-    return hostdir_remember_owner(node->fd, &attr);
+    return hostdir_remember_owner(node->fd, node->type, &attr);
 }
 
 static int set_owner(struct hostdir *hostdir, const struct vfs_node *node, const struct fuse_setattr_in *set)
@@ -402,7 +410,7 @@ static int hostdir_setattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
 {
     int rc = 0;
     if (set->valid & FATTR_SIZE)
-        rc = set_size(node, file, set->size);
+        rc = set_size((struct hostdir *)vfs, node, file, set->size);
     if (rc == 0 && (set->valid & FATTR_KILL_SUIDGID))
         rc = hostdir_kill_suidgid((struct hostdir *)vfs, node->fd);
     if (rc == 0 && (set->valid & (FATTR_UID | FATTR_GID)))
@@ -417,7 +425,6 @@ static int hostdir_setattr(struct vfs *vfs, struct vfs_node *node, struct vfs_fi
 static int hostdir_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_identity *out)
 {
     struct statx st;
-    (void)vfs;
     if (statx(node->fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) < 0)
         return hostdir_error();
     bool has_birth = st.stx_mask & STATX_BTIME;
@@ -425,7 +432,7 @@ static int hostdir_identify(struct vfs *vfs, struct vfs_node *node, struct vfs_i
                                  .ino = node->ino,
                                  .born_sec = has_birth ? st.stx_btime.tv_sec : 0,
                                  .born_nsec = has_birth ? st.stx_btime.tv_nsec : 0,
-                                 .type = node->type};
+                                 .type = hostdir_shown_type((struct hostdir *)vfs, node->fd, node->type)};
     return 0;
 }
 

@@ -21,9 +21,11 @@ struct hostdir_config {
     int root_fd; /* the directory, or one file, that is served; O_PATH is enough; not kept */
     enum hostdir_cred cred;
     bool allow_devices; /* mknod of block and character devices; otherwise EPERM */
-    bool all_xattrs;    /* otherwise only user.*: the rest is EOPNOTSUPP and not listed */
+    bool all_xattrs;    /* otherwise only user.*, but for the one of `mapped`: the rest is EOPNOTSUPP and not listed */
     struct hostwatch *watch; /* what the peer may keep is watched; NULL: it is told to keep nothing */
-    bool mapped;    /* owners and modes that the peer sets are kept in an xattr of the file, and need no rights here */
+    bool mapped;    /* owners and modes that the peer sets are kept in an xattr of the file, and need no rights here; so are
+                       the types of devices, fifos and sockets that it makes, which are empty regular files here. On file
+                       systems without user xattrs nothing can be made then (EOPNOTSUPP) */
     bool one_owner; /* all appears to belong to root, and nothing can be given to others, be made setuid or setgid (EPERM):
                        what it would really become is a program that runs as this process's user */
 };

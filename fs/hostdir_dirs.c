@@ -56,7 +56,7 @@ static struct vfs_dirent describe(struct hostdir *hostdir, const struct vfs_file
         .len = strlen(raw->d_name),
         .ino = hostdir_ino(hostdir, dir->dev, ino),
         .next = (uint64_t)raw->d_off,
-        .type = raw->d_type,
+        .type = hostdir_listed_type(hostdir, dir->fd, raw->d_name, raw->d_type),
     };
 }
 

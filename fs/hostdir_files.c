@@ -25,9 +25,15 @@ int hostdir_file_new(struct vfs *vfs, int fd, dev_t dev, struct vfs_file **out)
     return 0;
 }
 
+/* A fifo or a device would block, or act; and what stands for one holds nothing for the peer. */
+static bool is_data(const struct hostdir *hostdir, const struct vfs_node *node)
+{
+    return S_ISREG(hostdir_shown_type(hostdir, node->fd, node->type));
+}
+
 int hostdir_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how, struct vfs_file **file)
 {
-    if (!S_ISREG(node->type)) /* a fifo or a device would block, or act */
+    if (!is_data((struct hostdir *)vfs, node))
         return -EOPNOTSUPP;
     /* Never O_APPEND: the page cache of the peer writes back through any handle. */
     int fd = open(hostdir_proc_path(node->fd).text, (flags & (O_ACCMODE | O_TRUNC)) | O_CLOEXEC | O_NOCTTY);
@@ -146,8 +152,7 @@ ssize_t hostdir_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_in, s
 int hostdir_lock_open(struct vfs *vfs, struct vfs_node *node)
 {
     struct hostdir_proc_path path = hostdir_proc_path(node->fd);
-    (void)vfs;
-    if (!S_ISREG(node->type))
+    if (!is_data((struct hostdir *)vfs, node))
         return -EOPNOTSUPP;
     int fd = open(path.text, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)

@@ -108,15 +108,35 @@ void hostdir_cred_leave(const struct hostdir_saved_cred *saved);
 /* Finds out what this process may do. */
 void hostdir_cred_init(struct hostdir *hostdir);
 
-/* hostdir_owner.c; the first one shows what is the case without mapping, too. */
+/* Device numbers in the protocol's encoding: see mknod in fs/vfs.h. */
+uint32_t hostdir_encode_rdev(dev_t dev);
+dev_t hostdir_decode_rdev(uint32_t rdev);
+
+/* hostdir_owner.c. Types are S_IFMT bits, and what something is on the host; the peer may be shown another one. */
 #define HOSTDIR_OWNER_XATTR "user.gondolin.owner"
+
+/* What is being made, for whom and where. */
+struct hostdir_making {
+    const struct vfs_cred *cred;
+    const struct vfs_node *dir;
+    const char *name;
+    uint32_t mode, rdev; /* with the type */
+};
+
+/* Puts into `attr`, which has what the host has, what the peer is to see: without mapping, too. */
 void hostdir_show_owner(const struct hostdir *hostdir, int fd, struct fuse_attr *attr);
-int hostdir_remember_owner(int fd, const struct fuse_attr *attr);
+/* 0 or -errno. */
+int hostdir_remember_owner(int fd, uint32_t type, const struct fuse_attr *attr);
+/* The type that the peer sees instead of this one. */
+uint32_t hostdir_shown_type(const struct hostdir *hostdir, int fd, uint32_t type);
+/* The DT_* to list an entry of a directory with that the host lists with `type`. */
+uint32_t hostdir_listed_type(const struct hostdir *hostdir, int dir_fd, const char *name, uint32_t type);
 /* The host's mode for what the guest gives this one. */
 uint32_t hostdir_safe_mode(uint32_t type, uint32_t mode);
-/* What has just been made in `dir` belongs to whoever asked for it. 0 or -errno. */
-int hostdir_claim(struct hostdir *hostdir, const struct vfs_cred *cred, const struct vfs_node *dir, uint32_t mode,
-                  struct vfs_entry *entry);
+/* The type and mode to make something with on the host. */
+uint32_t hostdir_host_mode(const struct hostdir *hostdir, const struct vfs_cred *cred, uint32_t mode);
+/* What has just been made belongs to whoever asked for it; if that cannot be, its name is removed. 0 or -errno. */
+int hostdir_claim(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry);
 
 /* hostdir_names.c */
 int hostdir_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,

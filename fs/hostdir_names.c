@@ -3,37 +3,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "fs/hostdir_internal.h"
 
 /* Ends what hostdir_cred_enter began and, if `rc` says that the name was made, looks it up. */
-static int made(struct vfs *vfs, const struct vfs_cred *cred, const struct hostdir_saved_cred *saved,
-                struct vfs_node *dir, const char *name, uint32_t mode, int rc, struct vfs_entry *out)
+static int made(struct vfs *vfs, const struct hostdir_making *making, const struct hostdir_saved_cred *saved,
+                struct vfs_node *dir, int rc, struct vfs_entry *out)
 {
     int error = rc < 0 ? hostdir_error() : 0;
     hostdir_cred_leave(saved);
-    error = error < 0 ? error : hostdir_lookup(vfs, dir, name, out);
+    error = error < 0 ? error : hostdir_lookup(vfs, dir, making->name, out);
     if (error < 0)
         return error;
-    error = hostdir_claim((struct hostdir *)vfs, cred, dir, mode, out);
+    error = hostdir_claim((struct hostdir *)vfs, making, out);
     if (error < 0)
         hostdir_forget(vfs, out->node);
     return error;
-}
-
-/* The mode to make something with. */
-static uint32_t host_mode(const struct vfs *vfs, const struct vfs_cred *cred, uint32_t type, uint32_t mode)
-{
-    if (!((const struct hostdir *)vfs)->mapped)
-        return mode;
-    return (mode & S_IFMT) | hostdir_safe_mode(type, mode & ~cred->umask);
-}
-
-static dev_t decode_rdev(uint32_t rdev)
-{
-    return makedev((rdev & 0xfff00) >> 8, (rdev & 0xff) | ((rdev >> 12) & 0xfff00));
 }
 
 int hostdir_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
@@ -41,37 +27,41 @@ int hostdir_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node 
 {
     struct hostdir *hostdir = (struct hostdir *)vfs;
     struct hostdir_saved_cred saved;
-    if ((S_ISCHR(mode) || S_ISBLK(mode)) && !hostdir->allow_devices)
+    const struct hostdir_making making = {.cred = cred, .dir = dir, .name = name, .mode = mode, .rdev = rdev};
+    if ((S_ISCHR(mode) || S_ISBLK(mode)) && !hostdir->allow_devices && !hostdir->mapped)
         return -EPERM;
     if (!hostdir_mode_allowed(hostdir, mode, mode))
         return -EPERM;
     int rc = hostdir_cred_enter(hostdir, cred, &saved);
     if (rc < 0)
         return rc;
-    rc = mknodat(dir->fd, name, host_mode(vfs, cred, mode, mode), decode_rdev(rdev));
-    return made(vfs, cred, &saved, dir, name, mode, rc, out);
+    rc = mknodat(dir->fd, name, hostdir_host_mode(hostdir, cred, mode), hostdir_decode_rdev(rdev));
+    return made(vfs, &making, &saved, dir, rc, out);
 }
 
 int hostdir_mkdir(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name, uint32_t mode,
                   struct vfs_entry *out)
 {
+    struct hostdir *hostdir = (struct hostdir *)vfs;
     struct hostdir_saved_cred saved;
-    int rc = hostdir_cred_enter((struct hostdir *)vfs, cred, &saved);
+    const struct hostdir_making making = {.cred = cred, .dir = dir, .name = name, .mode = S_IFDIR | mode};
+    int rc = hostdir_cred_enter(hostdir, cred, &saved);
     if (rc < 0)
         return rc;
-    rc = mkdirat(dir->fd, name, host_mode(vfs, cred, S_IFDIR, mode));
-    return made(vfs, cred, &saved, dir, name, mode, rc, out);
+    rc = mkdirat(dir->fd, name, hostdir_host_mode(hostdir, cred, making.mode) & ~(uint32_t)S_IFMT);
+    return made(vfs, &making, &saved, dir, rc, out);
 }
 
 int hostdir_symlink(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node *dir, const char *name,
                     const char *target, struct vfs_entry *out)
 {
     struct hostdir_saved_cred saved;
+    const struct hostdir_making making = {.cred = cred, .dir = dir, .name = name, .mode = S_IFLNK};
     int rc = hostdir_cred_enter((struct hostdir *)vfs, cred, &saved);
     if (rc < 0)
         return rc;
     rc = symlinkat(target, dir->fd, name);
-    return made(vfs, cred, &saved, dir, name, 0, rc, out);
+    return made(vfs, &making, &saved, dir, rc, out);
 }
 
 int hostdir_link(struct vfs *vfs, struct vfs_node *node, struct vfs_node *dir, const char *name, struct vfs_entry *out)
@@ -109,7 +99,7 @@ static int open_existing(struct vfs *vfs, struct vfs_node *dir, const char *name
     int rc = hostdir_lookup(vfs, dir, name, out);
     if (rc < 0)
         return rc == -ENOENT ? -ESTALE : rc;
-    rc = S_ISREG(out->node->type) ? hostdir_open(vfs, out->node, flags & ~O_EXCL, how, file) : -ESTALE;
+    rc = S_ISREG(out->attr.mode) ? hostdir_open(vfs, out->node, flags & ~O_EXCL, how, file) : -ESTALE;
     if (rc < 0) /* ESTALE makes the peer's kernel look the name up again and see what it is */
         hostdir_forget(vfs, out->node);
     return rc;
@@ -137,18 +127,19 @@ int hostdir_create(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node
 {
     struct hostdir *hostdir = (struct hostdir *)vfs;
     struct hostdir_saved_cred saved;
+    const struct hostdir_making making = {.cred = cred, .dir = dir, .name = name, .mode = S_IFREG | mode};
     int rc = hostdir_mode_allowed(hostdir, S_IFREG, mode) ? hostdir_cred_enter(hostdir, cred, &saved) : -EPERM;
     if (rc < 0)
         return rc;
     int fd = hostdir_open_beneath(dir->fd, name, (flags & O_ACCMODE) | O_CREAT | O_EXCL | O_NOCTTY,
-                                 host_mode(vfs, cred, S_IFREG, mode));
+                                 hostdir_host_mode(hostdir, cred, making.mode) & ~(uint32_t)S_IFMT);
     hostdir_cred_leave(&saved);
     if (fd == -EEXIST && !(flags & O_EXCL))
         return open_existing(vfs, dir, name, flags, how, out, file);
     rc = fd < 0 ? fd : enter_created(hostdir, dir, fd, out, file);
     if (rc < 0)
         return rc;
-    rc = hostdir_claim(hostdir, cred, dir, mode, out);
+    rc = hostdir_claim(hostdir, &making, out);
     if (rc < 0) {
         hostdir_release(vfs, *file);
         hostdir_forget(vfs, out->node);

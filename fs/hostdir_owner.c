@@ -1,14 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owners and modes that this process may not, or shall not, give to files of the host: remembered in an extended attribute,
- * and shown from there. The host's own mode is what lets its user get at the file, with no set-id bits. */
+/* Owners, modes and types that this process may not, or shall not, give to files of the host: remembered in an extended
+ * attribute, and shown from there. The host's own mode is what lets its user get at the file, with no set-id bits; what is
+ * shown as a device, a fifo or a socket is an empty regular file there. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "fs/hostdir_internal.h"
 
-enum { TEXT = 48, MODE_BITS = 07777, SAFE_BITS = 0777 };
+enum { TEXT = 64, MODE_BITS = 07777, SAFE_BITS = 0777, DT_SHIFT = 12 };
+
+static const struct {
+    char letter;
+    uint32_t type;
+} SPECIAL[] = {{'b', S_IFBLK}, {'c', S_IFCHR}, {'p', S_IFIFO}, {'s', S_IFSOCK}};
+
+enum { SPECIAL_COUNT = sizeof SPECIAL / sizeof *SPECIAL };
+
+/* Of what has a stand-in; 0 for the types that are what they are. */
+static char letter_of(uint32_t mode)
+{
+    for (unsigned i = 0; i < SPECIAL_COUNT; i++)
+        if ((mode & S_IFMT) == SPECIAL[i].type)
+            return SPECIAL[i].letter;
+    return 0;
+}
+
+static uint32_t type_of(char letter)
+{
+    for (unsigned i = 0; i < SPECIAL_COUNT; i++)
+        if (letter == SPECIAL[i].letter)
+            return SPECIAL[i].type;
+    return 0;
+}
 
 /* Only these can have user attributes; the rest belongs to root and has its own mode. */
 static bool can_remember(uint32_t mode)
@@ -16,31 +46,88 @@ static bool can_remember(uint32_t mode)
     return S_ISREG(mode) || S_ISDIR(mode);
 }
 
-void hostdir_show_owner(const struct hostdir *hostdir, int fd, struct fuse_attr *attr)
+/* "UID GID MODE", behind a stand-in's also its letter, behind a device's that and its numbers: "0 6 660 b 8 16". */
+static int put_text(const struct fuse_attr *attr, char text[TEXT])
 {
-    char text[TEXT];
-    unsigned uid, gid, mode;
-    if (hostdir->one_owner || hostdir->mapped)
-        attr->uid = attr->gid = 0;
-    if (!hostdir->mapped || !can_remember(attr->mode))
-        return;
-    ssize_t len = getxattr(hostdir_proc_path(fd).text, HOSTDIR_OWNER_XATTR, text, sizeof text - 1);
-    if (len <= 0)
-        return;
-    text[len] = '\0';
-    if (sscanf(text, "%u %u %o", &uid, &gid, &mode) != 3)
-        return;
-    attr->uid = uid;
-    attr->gid = gid;
-    attr->mode = (attr->mode & S_IFMT) | (mode & MODE_BITS);
+    char letter = letter_of(attr->mode);
+    dev_t dev = hostdir_decode_rdev(attr->rdev);
+    int len = snprintf(text, TEXT, "%u %u %o", attr->uid, attr->gid, attr->mode & MODE_BITS);
+    if (letter)
+        len += snprintf(text + len, (size_t)(TEXT - len), " %c", letter);
+    if (S_ISCHR(attr->mode) || S_ISBLK(attr->mode))
+        len += snprintf(text + len, (size_t)(TEXT - len), " %u %u", major(dev), minor(dev));
+    return len;
 }
 
-int hostdir_remember_owner(int fd, const struct fuse_attr *attr)
+/* Anybody on either side may have written the text: only what put_text would write counts. */
+static bool take_text(const char *text, size_t len, struct fuse_attr *out)
+{
+    unsigned long long uid, gid, mode, maj = 0, min = 0; /* too wide for the digits to overflow */
+    char letter = 0, again[TEXT];
+    if (sscanf(text, "%10llu %10llu %10llo %c %10llu %10llu", &uid, &gid, &mode, &letter, &maj, &min) < 3)
+        return false;
+    *out = (struct fuse_attr){.uid = (uint32_t)uid, .gid = (uint32_t)gid, .mode = (mode & MODE_BITS) | type_of(letter),
+                              .rdev = hostdir_encode_rdev(makedev((unsigned)maj, (unsigned)min))};
+    return out->uid != UINT32_MAX && out->gid != UINT32_MAX && (size_t)put_text(out, again) == len &&
+           !memcmp(text, again, len);
+}
+
+typedef ssize_t xattr_getter(const char *path, const char *name, void *value, size_t size);
+
+/* What is remembered of a file of this type. `out->mode` has type bits where something else is to be shown. */
+static bool recall(xattr_getter *get, const char *path, uint32_t type, struct fuse_attr *out)
 {
     char text[TEXT];
-    if (!can_remember(attr->mode))
+    ssize_t len = can_remember(type) ? get(path, HOSTDIR_OWNER_XATTR, text, sizeof text - 1) : -1;
+    if (len <= 0)
+        return false;
+    text[len] = '\0';
+    return take_text(text, (size_t)len, out) && (S_ISREG(type) || !letter_of(out->mode));
+}
+
+void hostdir_show_owner(const struct hostdir *hostdir, int fd, struct fuse_attr *attr)
+{
+    struct fuse_attr known;
+    if (hostdir->one_owner || hostdir->mapped)
+        attr->uid = attr->gid = 0;
+    if (!hostdir->mapped || !recall(getxattr, hostdir_proc_path(fd).text, attr->mode, &known))
+        return;
+    attr->uid = known.uid;
+    attr->gid = known.gid;
+    attr->mode = (known.mode & S_IFMT ? 0 : attr->mode & S_IFMT) | known.mode;
+    if (known.mode & S_IFMT) {
+        attr->rdev = known.rdev;
+        attr->size = attr->blocks = 0;
+    }
+}
+
+uint32_t hostdir_shown_type(const struct hostdir *hostdir, int fd, uint32_t type)
+{
+    struct fuse_attr known;
+    if (!hostdir->mapped || !S_ISREG(type) || !recall(getxattr, hostdir_proc_path(fd).text, type, &known))
+        return type;
+    return known.mode & S_IFMT ? known.mode & S_IFMT : type;
+}
+
+uint32_t hostdir_listed_type(const struct hostdir *hostdir, int dir_fd, const char *name, uint32_t type)
+{
+    struct fuse_attr known;
+    char path[sizeof(struct hostdir_proc_path) + NAME_MAX + 2];
+    int len = snprintf(path, sizeof path, "%s/%s", hostdir_proc_path(dir_fd).text, name);
+    if (!hostdir->mapped || type != DT_REG || len >= (int)sizeof path ||
+        !recall(lgetxattr, path, S_IFREG, &known) || !(known.mode & S_IFMT))
+        return type;
+    return known.mode >> DT_SHIFT;
+}
+
+int hostdir_remember_owner(int fd, uint32_t type, const struct fuse_attr *attr)
+{
+    char text[TEXT];
+    if (!can_remember(type))
         return 0; /* archives hold links with owners, too: nothing depends on them */
-    int len = snprintf(text, sizeof text, "%u %u %o", attr->uid, attr->gid, attr->mode & MODE_BITS);
+    if (attr->uid == UINT32_MAX || attr->gid == UINT32_MAX)
+        return -EINVAL;
+    int len = put_text(attr, text);
     return setxattr(hostdir_proc_path(fd).text, HOSTDIR_OWNER_XATTR, text, (size_t)len, 0) < 0 ? hostdir_error() : 0;
 }
 
@@ -49,19 +136,31 @@ uint32_t hostdir_safe_mode(uint32_t type, uint32_t mode)
     return (mode & SAFE_BITS) | (S_ISDIR(type) ? 0700 : 0600);
 }
 
-int hostdir_claim(struct hostdir *hostdir, const struct vfs_cred *cred, const struct vfs_node *dir, uint32_t mode,
-                  struct vfs_entry *entry)
+uint32_t hostdir_host_mode(const struct hostdir *hostdir, const struct vfs_cred *cred, uint32_t mode)
+{
+    uint32_t type = letter_of(mode) ? S_IFREG : mode & S_IFMT;
+    return hostdir->mapped ? type | hostdir_safe_mode(type, mode & ~cred->umask) : mode;
+}
+
+static int claim(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry)
 {
     struct fuse_attr parent = {.mode = S_IFDIR}, *attr = &entry->attr;
-    uint32_t flags = attr->flags;
-    if (!hostdir->mapped || !can_remember(attr->mode))
-        return 0;
-    hostdir_show_owner(hostdir, dir->fd, &parent);
-    attr->uid = cred->uid;
-    attr->gid = parent.mode & S_ISGID ? parent.gid : cred->gid;
-    attr->mode = (attr->mode & S_IFMT) | (mode & MODE_BITS & ~cred->umask);
+    hostdir_show_owner(hostdir, making->dir->fd, &parent);
+    attr->uid = making->cred->uid;
+    attr->gid = parent.mode & S_ISGID ? parent.gid : making->cred->gid;
+    attr->mode = (making->mode & S_IFMT) | (making->mode & MODE_BITS & ~making->cred->umask);
+    attr->rdev = making->rdev;
     if (S_ISDIR(attr->mode) && (parent.mode & S_ISGID))
         attr->mode |= S_ISGID;
-    attr->flags = flags;
-    return hostdir_remember_owner(entry->node->fd, attr);
+    return hostdir_remember_owner(entry->node->fd, entry->node->type, attr);
+}
+
+int hostdir_claim(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry)
+{
+    if (!hostdir->mapped || !can_remember(entry->node->type))
+        return 0;
+    int rc = claim(hostdir, making, entry);
+    if (rc < 0) /* it would belong to root instead */
+        unlinkat(making->dir->fd, making->name, S_ISDIR(entry->node->type) ? AT_REMOVEDIR : 0);
+    return rc;
 }

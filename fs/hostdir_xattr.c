@@ -14,9 +14,8 @@ enum { USER_LEN = sizeof USER - 1, LIST_LIMIT = 65536 };
 
 static bool is_allowed(const struct hostdir *hostdir, const char *name)
 {
-    if (hostdir->mapped && strcmp(name, HOSTDIR_OWNER_XATTR) == 0) /* the peer sees it as the owner */
-        return false;
-    return hostdir->all_xattrs || !strncmp(name, USER, USER_LEN);
+    /* Not even where it means nothing: the file may be shown to another peer, where it does. */
+    return hostdir->all_xattrs || (!strncmp(name, USER, USER_LEN) && strcmp(name, HOSTDIR_OWNER_XATTR) != 0);
 }
 
 int hostdir_setxattr(struct vfs *vfs, struct vfs_node *node, const char *name, const void *value, size_t size,

@@ -29,8 +29,8 @@ static const uint16_t allowed[] = {
     SYS_fstatfs, SYS_statfs, SYS_readlinkat, SYS_getdents64, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat,
     SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_fchmod, SYS_fchmodat, SYS_fchownat, SYS_fchown, SYS_utimensat, SYS_truncate,
     SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_copy_file_range, SYS_setxattr, SYS_fsetxattr,
-    SYS_getxattr, SYS_fgetxattr, SYS_listxattr, SYS_flistxattr, SYS_removexattr, SYS_fremovexattr, SYS_fcntl, SYS_flock,
-    SYS_faccessat, SYS_name_to_handle_at, SYS_dup, SYS_dup3,
+    SYS_getxattr, SYS_lgetxattr, SYS_fgetxattr, SYS_listxattr, SYS_flistxattr, SYS_removexattr, SYS_fremovexattr,
+    SYS_fcntl, SYS_flock, SYS_faccessat, SYS_name_to_handle_at, SYS_dup, SYS_dup3,
 #ifdef SYS_open
     SYS_open, SYS_stat, SYS_lstat, SYS_readlink, SYS_mkdir, SYS_rmdir, SYS_unlink, SYS_rename, SYS_chmod, SYS_access,
     SYS_dup2,

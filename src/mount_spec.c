@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "src/cleanup.h"
@@ -177,6 +178,17 @@ static int set_source(const char *what, struct mount_spec *spec, const char *tex
     return spec->source ? 0 : err_errno(err, ENOMEM, "%s", what);
 }
 
+/* What owner=mapped remembers has to be kept somewhere. */
+static int check_attributes(const char *what, const struct mount_spec *spec, const char *given, struct err *err)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", spec->fd);
+    if (spec->owner == WORKER_OWNER_MAPPED && getxattr(path, "user.gondolin.owner", NULL, 0) < 0 && errno == EOPNOTSUPP)
+        return err_set(err, EOPNOTSUPP, "%s: %.200s: owner=mapped: its file system has no extended attributes of users",
+                       what, given);
+    return 0;
+}
+
 static int check_source(const char *what, struct mount_spec *spec, const char *given, struct err *err)
 {
     struct stat st;
@@ -189,7 +201,7 @@ static int check_source(const char *what, struct mount_spec *spec, const char *g
     spec->is_file = S_ISREG(st.st_mode);
     if (spec->is_file && spec->patterns)
         return err_set(err, EINVAL, "%s: %.200s: shadow is for directories", what, given);
-    return 0;
+    return check_attributes(what, spec, given, err);
 }
 
 /* ---- whole ---- */

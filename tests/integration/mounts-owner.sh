@@ -38,8 +38,22 @@ said_in_guest "owner=mapped clears set-id" 'cd /srv/mapped; chown 5 a; stat -c "
 said_in_guest "a mode without any bits" 'cd /srv/mapped; umask 777; echo hi >z; stat -c %a z; cat z' '0 hi '
 said_in_guest "tar" 'cd /srv/mapped; mkdir s; touch s/f; chown -R 9:8 s; tar cf s.tar s; rm -r s; tar xf s.tar; stat -c %u:%g s s/f' \
     '9:8 9:8 '
+said_in_guest "nodes" 'cd /srv/mapped; mknod c c 1 3; mknod b b 8 16; mkfifo p; chown 3:4 c b p; chmod 640 c
+    mv c n; ln n c; rm n; stat -c "%n %F %u:%g %a %t,%T" c b p' \
+    'c character special file 3:4 640 1,3 b block special file 3:4 644 8,10 p fifo 3:4 644 0,0 '
+said_in_guest "a fifo works" 'cd /srv/mapped; (echo through >p &) ; cat p' 'through '
+said_in_guest "a device does not" 'cat /srv/mapped/c' "cat: can't open '/srv/mapped/c': Permission denied "
+said_in_guest "owner=user makes none" 'mknod /srv/user/c c 1 3' "mknod: /srv/user/c: Operation not permitted "
+for made in c b p; do
+    { [ -f "$scratch/mapped/$made" ] && [ ! -s "$scratch/mapped/$made" ]; } || fail "$made is no empty file on the host"
+done
 [ -z "$(find "$scratch/mapped" ! -user "$me" -o -perm /7000)" ] || fail "owner=mapped reaches the host: $(ls -lR "$scratch/mapped")"
 
 [ "$me" = 0 ] || exit 0
+mkdir "$scratch/bare"
+if mount -t ramfs none "$scratch/bare" 2>/dev/null; then
+    refused 125 'owner=mapped: its file system has no' gondolin mount --bind "$scratch/bare:/srv:owner=mapped" "$scratch/no"
+    umount "$scratch/bare"
+fi
 in_guest 'touch /srv/raw/f && chown 7:8 /srv/raw/f && chmod 4755 /srv/raw/f' || fail "owner=raw: chown"
 [ "$(stat -c %u:%g:%a "$scratch/raw/f")" = 7:8:4755 ] || fail "owner=raw is $(stat -c %u:%g:%a "$scratch/raw/f")"

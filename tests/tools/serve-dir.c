@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* serve-dir DIR|memory: MOUNTPOINT: shows DIR, or memory, at MOUNTPOINT through fs/server, straight on this machine's
- * /dev/fuse, without any VM. Prints "ready" when mounted; runs until unmounted, or until SIGTERM or SIGINT, which
+/* serve-dir DIR|mapped:DIR|memory: MOUNTPOINT: shows DIR, with the owners that are remembered in it, or memory, at MOUNTPOINT
+ * through fs/server, straight on this machine's /dev/fuse, without any VM. Prints "ready" when mounted; runs until unmounted, or until SIGTERM or SIGINT, which
  * unmount. As root it mounts by itself, for all users; otherwise with fusermount3. */
 #include <errno.h>
 #include <fcntl.h>
@@ -147,11 +147,15 @@ static uint32_t raise_limit(void)
 
 static struct vfs *open_directory(const char *path)
 {
+    static const char MAPPED[] = "mapped:";
+    bool mapped = strncmp(path, MAPPED, sizeof MAPPED - 1) == 0;
+    path += mapped ? sizeof MAPPED - 1 : 0;
     struct hostdir_config dir = {
         .root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC),
-        .cred = HOSTDIR_AS_CALLER,
-        .allow_devices = true,
-        .all_xattrs = true,
+        .cred = mapped ? HOSTDIR_AS_SELF : HOSTDIR_AS_CALLER,
+        .allow_devices = !mapped,
+        .all_xattrs = !mapped,
+        .mapped = mapped,
     };
     struct vfs *vfs = dir.root_fd < 0 ? NULL : hostdir_new(&dir);
     if (!vfs)
@@ -163,7 +167,7 @@ static struct vfs *open_directory(const char *path)
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: serve-dir DIR|memory: MOUNTPOINT\n");
+        fprintf(stderr, "usage: serve-dir DIR|mapped:DIR|memory: MOUNTPOINT\n");
         return 2;
     }
     bool memory = strcmp(argv[1], "memory:") == 0;

@@ -33,6 +33,7 @@ static void make_server(struct peer *peer, const struct peer_options *options)
         .cred = options->as_caller ? HOSTDIR_AS_CALLER : HOSTDIR_AS_SELF,
         .allow_devices = options->allow_devices,
         .all_xattrs = options->all_xattrs,
+        .mapped = options->mapped,
     };
     struct server_config config = {
         .max_write = PEER_MAX_WRITE,

@@ -1,5 +1,5 @@
 PEER_SOURCES = tests/unit/peer.c tests/unit/peer.h
-check_PROGRAMS += tests/unit/test-server tests/unit/test-server-state tests/unit/test-hostdir
+check_PROGRAMS += tests/unit/test-server tests/unit/test-server-state tests/unit/test-hostdir tests/unit/test-hostdir-owner
 tests_unit_test_server_SOURCES = tests/unit/test-server.c $(PEER_SOURCES)
 tests_unit_test_server_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_server_LDADD = fs/libfs.a $(UNIT_LIBS)
@@ -9,4 +9,7 @@ tests_unit_test_server_state_LDADD = fs/libfs.a $(UNIT_LIBS)
 tests_unit_test_hostdir_SOURCES = tests/unit/test-hostdir.c $(PEER_SOURCES)
 tests_unit_test_hostdir_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_hostdir_LDADD = fs/libfs.a $(UNIT_LIBS)
-TESTS += tests/unit/test-server tests/unit/test-server-state tests/unit/test-hostdir
+tests_unit_test_hostdir_owner_SOURCES = tests/unit/test-hostdir-owner.c $(PEER_SOURCES)
+tests_unit_test_hostdir_owner_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_test_hostdir_owner_LDADD = fs/libfs.a $(UNIT_LIBS)
+TESTS += tests/unit/test-server tests/unit/test-server-state tests/unit/test-hostdir tests/unit/test-hostdir-owner

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,12 +211,26 @@ static int watch_directory(struct hostdir *hostdir, struct vfs_node *node, struc
     return 0;
 }
 
+/* Files of /proc are no files: those about this process would give the peer its memory. */
+static int refuse_processes(const struct hostdir *hostdir, int fd, dev_t dev)
+{
+    struct statfs fs;
+    if (hostdir->root && dev == hostdir->devices[0])
+        return 0;
+    if (fstatfs(fd, &fs) < 0)
+        return hostdir_error();
+    return fs.f_type == PROC_SUPER_MAGIC ? -EACCES : 0;
+}
+
 int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
 {
     struct stat st;
     cleanup_close int owned = fd;
     if (fstatat(owned, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
+    int rc = refuse_processes(hostdir, owned, st.st_dev);
+    if (rc < 0)
+        return rc;
     struct vfs_node *fresh = malloc(sizeof *fresh);
     if (!fresh)
         return -ENOMEM;
@@ -228,7 +243,7 @@ int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
         return 0;
     }
     steal_fd(&owned);
-    int rc = watch_directory(hostdir, fresh, &out->attr);
+    rc = watch_directory(hostdir, fresh, &out->attr);
     if (rc < 0)
         hostdir_forget(&hostdir->vfs, fresh);
     return rc;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A provider (fs/vfs.h) on a directory of this machine, with complete POSIX behaviour. Symlinks are never followed here:
  * each name is opened by itself, with O_NOFOLLOW and RESOLVE_BENEATH, and stays open as an O_PATH descriptor for as long
- * as the peer knows the node (so a node costs one file descriptor). Needs /proc. */
+ * as the peer knows the node (so a node costs one file descriptor). File systems of processes that are mounted in the
+ * directory are not shown (EACCES). Needs /proc. */
 #ifndef GONDOLIN_FS_HOSTDIR_H
 #define GONDOLIN_FS_HOSTDIR_H
 

@@ -34,9 +34,9 @@ def check(what, got, want=True):
         print(f"{what}: got {got!r} instead of {want!r}", flush=True)
 
 
-def message(kind, ident=0, flags=0, text=b""):
+def message(kind, ident=0, flags=0, text=b"", owner=0):
     """A struct worker_message."""
-    return struct.pack("<7IiQ2I1032s3584s", kind, ident, 0, flags, 0, 0, 0, 0, 0, 0, 0, b"/srv", text)
+    return struct.pack("<7IiQ2I1032s3584s", kind, ident, 0, flags, owner, 0, 0, 0, 0, 0, 0, b"/srv", text)
 
 
 def allow_all(end):
@@ -53,7 +53,7 @@ class Worker:
 
     hooked = False
 
-    def __init__(self, flags=0):
+    def __init__(self, flags=0, owner=0, tree=TREE):
         self.stream, stream = socket.socketpair()
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         counters = os.memfd_create("counters")
@@ -73,8 +73,8 @@ class Worker:
         stream.close()
         control.close()
         os.close(counters)
-        directory = os.open(TREE, os.O_PATH | os.O_DIRECTORY)
-        socket.send_fds(self.control, [message(1, 7, flags)], [directory])
+        directory = os.open(tree, os.O_PATH | os.O_DIRECTORY)
+        socket.send_fds(self.control, [message(1, 7, flags, owner=owner)], [directory])
         os.close(directory)
         if self.hooked:
             self.hook, theirs = socket.socketpair()
@@ -82,11 +82,19 @@ class Worker:
             theirs.close()
             threading.Thread(target=allow_all, args=[self.hook], daemon=True).start()
         self.control.send(message(3, text=NONCE))
+        self.has_landlock = self.confinement() & 1
         self.unique = 0
         self.stream.settimeout(10)
         # What an earlier session left in the stream is dropped.
         self.stream.sendall(b"\x28\0\0\0" + os.urandom(5000) + MARK)
         self.init = self.ask("INIT", 1, struct.pack("<4I", 7, 38, 131072, 0xffffffff) + bytes(48), before=MARK)
+
+    def confinement(self):
+        """The flags of WORKER_CONFINED."""
+        while True:
+            said = struct.unpack_from("<4I", self.control.recv(4096))
+            if said[0] == 5:
+                return said[3]
 
     def send(self, op, node, body=b"", length=None, unique=None):
         opcode = OPS[op] if isinstance(op, str) else op
@@ -250,6 +258,67 @@ def race(w, root):
     check("the secret was found", seen, 0)
 
 
+def moved_out(w, root):
+    """What the guest still knows of a directory and a file that the host has moved out of the tree."""
+    outside = os.path.join(PLACE, "outside")
+    directory = w.lookup(root, b"leaves")[1]
+    inner, file = w.lookup(directory, b"inner")[1], w.lookup(directory, b"file")[1]
+    os.rename(os.path.join(TREE, "leaves"), os.path.join(outside, "leaves"))
+    refused = ("EACCES", "EXDEV", "ESTALE", "ENOENT")
+    make = struct.pack("<II", 0o755, 0) + b"new\0"
+    create = struct.pack("<4I", os.O_WRONLY, 0o644, 0, 0) + b"new\0"
+    for where in (directory, inner):
+        check("MKDIR in what was moved out", w.error("MKDIR", where, make) in refused)
+        check("CREATE in what was moved out", w.error("CREATE", where, create) in refused)
+        check("OPENDIR of what was moved out", w.error("OPENDIR", where, struct.pack("<II", 0, 0)) in refused)
+    check("OPEN of what was moved out", w.error("OPEN", file, struct.pack("<II", os.O_RDWR, 0)) in refused)
+    check("truncating it", w.error("SETATTR", file, struct.pack("<II", 8, 0) + bytes(80)) in refused)
+    check("UNLINK there", w.error("UNLINK", directory, b"file\0") in refused)
+    check("LINK of it back in", w.error("LINK", root, struct.pack("<Q", file) + b"back\0") in refused)
+    check("RENAME of it back in", w.error("RENAME", directory, struct.pack("<Q", root) + b"file\0back\0") in refused)
+    check("RENAME into it", w.error("RENAME", root, struct.pack("<Q", directory) + b"other\0gone\0") in refused)
+    shutil.rmtree(os.path.join(outside, "leaves"))
+
+
+def set_id(w, root):
+    """owner=user: what is made belongs to who mounts, so nothing may be made set-user-ID."""
+    node = w.lookup(root, b"file")[1]
+    for mode in (0o4755, 0o2755, 0o6777):
+        check(f"chmod {mode:o}", w.error("SETATTR", node, struct.pack("<II", 1, 0) + bytes(60) + struct.pack("<I", mode) +
+                                         bytes(16)), "EPERM")
+        check(f"MKNOD {mode:o}", w.error("MKNOD", root, struct.pack("<4I", stat.S_IFREG | mode, 0, 0, 0) + b"suid\0"), "EPERM")
+        check(f"CREATE {mode:o}", w.error("CREATE", root, struct.pack("<4I", 1, mode, 0, 0) + b"suid\0"), "EPERM")
+    check("nothing was made", os.path.exists(os.path.join(TREE, "suid")), False)
+
+
+def mapped(w, root):
+    """What stands for a device is none on the host, and no file for the guest."""
+    made = w.error("MKNOD", root, struct.pack("<4I", stat.S_IFBLK | 0o4666, 0x800, 0, 0) + b"disk\0")
+    if made == "ENOTSUP":
+        print(f"no user attributes in {TREE}: devices are not checked")
+        return
+    check("a device where owners are mapped", made, "works")
+    found = os.lstat(os.path.join(TREE, "disk"))
+    check("on the host", (stat.S_ISREG(found.st_mode), found.st_size, found.st_mode & 0o7000), (True, 0, 0))
+    disk = w.lookup(root, b"disk")[1]
+    check("OPEN of it", w.error("OPEN", disk, struct.pack("<II", os.O_RDWR, 0)), "ENOTSUP")
+    check("CREATE over it", w.error("CREATE", root, struct.pack("<4I", os.O_WRONLY, 0o644, 0, 0) + b"disk\0"), "ESTALE")
+    for op, body in (("SETXATTR", struct.pack("<II", 7, 0) + b"user.gondolin.owner\0000 0 777"),
+                     ("GETXATTR", struct.pack("<II", 100, 0) + b"user.gondolin.owner\0"),
+                     ("REMOVEXATTR", b"user.gondolin.owner\0")):
+        check(f"{op} of the owner", w.error(op, disk, body), "ENOTSUP")
+    os.unlink(os.path.join(TREE, "disk"))
+
+
+def whole_machine(w, root):
+    """All of this machine is shown: but not its processes, of which the worker is one."""
+    check("LOOKUP of /proc", w.error("LOOKUP", root, b"proc\0"), "EACCES")
+    dev = w.lookup(root, b"dev")[1]
+    for name in (b"null", b"zero", b"tty"):
+        node = w.lookup(dev, name)[1]
+        check(f"OPEN of the host's {name}", w.error("OPEN", node, struct.pack("<II", 0, 0)), "ENOTSUP")
+
+
 def session_ends(what, *frame, **more):
     w = Worker()
     w.send(*frame, **more)
@@ -260,9 +329,9 @@ def session_ends(what, *frame, **more):
 
 def prepare():
     shutil.rmtree(PLACE, ignore_errors=True)
-    for path in (TREE, os.path.join(PLACE, "outside"), os.path.join(TREE, "swap")):
-        os.makedirs(path)
-    for name in ("file", "other"):
+    for path in ("outside", "tree/swap", "tree/leaves/inner"):
+        os.makedirs(os.path.join(PLACE, path))
+    for name in ("file", "other", "leaves/file"):
         with open(os.path.join(TREE, name), "w", encoding="ascii") as file:
             file.write("contents")
     with open(os.path.join(PLACE, "outside", "secret"), "w", encoding="ascii") as file:
@@ -282,7 +351,18 @@ def attack():
     check("it serves", w.error("GETATTR", root, bytes(16)), "works")
     names(w, root)
     files(w, root)
+    set_id(w, root)
     race(w, w.root())
+    if w.has_landlock:
+        moved_out(w, w.root())
+    else:
+        print("this kernel has no Landlock: what is moved out of the tree is not checked")
+    w.close()
+    w = Worker(owner=2)
+    mapped(w, w.root())
+    w.close()
+    w = Worker(flags=2, tree="/")
+    whole_machine(w, w.root())
     w.close()
     w = Worker()
     numbers(w, w.root())

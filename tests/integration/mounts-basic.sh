@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Host directories and files in the guest: reading and writing in both directions, read-only ones, nested ones, what
-# mounts/ and status tell of them, and options that are refused before anything starts.
+# Host directories and files in the guest: reading and writing in both directions, read-only ones, noexec, nested ones,
+# what mounts/ and status tell of them, and options that are refused before anything starts.
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 
 in_guest() {
@@ -9,7 +9,7 @@ in_guest() {
 }
 
 data=$scratch/data
-mkdir "$data" "$data/sub" "$scratch/ro" "$scratch/inner"
+mkdir "$data" "$data/sub" "$scratch/ro" "$scratch/inner" "$scratch/noexec"
 echo 'from the host' >"$data/file"
 echo fixed >"$scratch/ro/file"
 echo 'inner file' >"$scratch/inner/file"
@@ -35,7 +35,7 @@ END
 
 # Without mounts there is no worker, and they can come later.
 sandbox sb --bind "$data:/srv/data" --bind "$scratch/ro:/srv/ro:ro" --bind "$scratch/inner:/srv/data/sub/inner" \
-    --bind "$scratch/one:/etc/one"
+    --bind "$scratch/one:/etc/one" --bind "$scratch/noexec:/srv/noexec:noexec"
 [ "$(in_guest 'cat /srv/data/file /srv/ro/file /srv/data/sub/inner/file /etc/one')" = "$(printf \
     'from the host\nfixed\ninner file\nsingle')" ] || fail "the guest reads something else"
 in_guest 'echo guest >/srv/data/made && mkdir /srv/data/dir && echo again >>/etc/one && rm /srv/data/sub/inner/file' ||
@@ -45,6 +45,19 @@ in_guest 'echo guest >/srv/data/made && mkdir /srv/data/dir && echo again >>/etc
 [ ! -e "$scratch/inner/file" ] || fail "the guest's rm did nothing"
 in_guest 'echo x >/srv/ro/file' 2>"$scratch/said" && fail "a read-only mount was written to"
 grep -q 'Read-only' "$scratch/said" || fail "writing to a read-only mount: $(cat "$scratch/said")"
+
+# Read-only is kept on the host, whatever the guest's root mounts; noexec is what its kernel makes of it.
+in_guest 'mount -o remount,bind,rw /srv/ro; echo x >/srv/ro/file' 2>"$scratch/said" && fail "a read-only mount was remounted"
+grep -q 'Read-only' "$scratch/said" || fail "writing after remounting: $(cat "$scratch/said")"
+in_guest 'grep -q " /srv/noexec fuse.gondolin [^ ]*noexec" /proc/mounts' || fail "noexec is not in /proc/mounts"
+in_guest 'printf "#!/bin/sh\necho ran" >/srv/noexec/script; cp /bin/busybox /srv/noexec; chmod 755 /srv/noexec/*'
+for program in script busybox; do
+    code=0
+    in_guest "exec /srv/noexec/$program" >"$scratch/said" 2>&1 || code=$?
+    { [ "$code" = 126 ] && grep -q 'Permission denied' "$scratch/said"; } || fail "noexec: $program: $code $(cat "$scratch/said")"
+done
+[ "$(in_guest 'mount -o remount,bind,exec /srv/noexec && exec /srv/noexec/script')" = ran ] ||
+    fail "root of the guest cannot take noexec away, as the manual says"
 
 # read-after-write in both directions
 for i in 1 2 3 4 5; do
@@ -59,4 +72,4 @@ done
 [ "$(cat "$sb/mounts/srv:ro/options")" = ro ] || fail "options"
 [ "$(cat "$sb/mounts/srv:data:sub:inner/state")" = mounted ] || fail "state"
 grep -q '^bytes_written [1-9]' "$sb/mounts/srv:data/counters" || fail "counters"
-{ [ "$(status_of mounts)" = 4 ] && [ "$(status_of mounts_seccomp)" = yes ]; } || fail "status"
+{ [ "$(status_of mounts)" = 5 ] && [ "$(status_of mounts_seccomp)" = yes ]; } || fail "status"

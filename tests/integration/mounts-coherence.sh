@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The guest keeps what it knows of host directories, and learns what the host changes: nothing it reads is old, and what
-# has not changed is not asked for again. Both sides edit at random and read what the other wrote.
+# has not changed is not asked for again. Both sides edit, at random too, and read what the other wrote.
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 
 in_guest() {
@@ -40,3 +40,12 @@ for i in $(seq 25); do
     echo yes >"$d/later.$i"
     [ "$(in_guest "cat /srv/d/later.$i")" = yes ] || fail "round $i: what was not there stays away"
 done
+
+# At random, compared with a model; GONDOLIN_EDIT_SECONDS=60 or more for a longer run.
+if command -v python3 >/dev/null; then
+    mkdir "$d/random"
+    timeout $((${GONDOLIN_EDIT_SECONDS:-20} + 30)) python3 "$GONDOLIN_SOURCE/tests/tools/two-sided.py" "$d/random" /srv/d/random \
+        "${GONDOLIN_EDIT_SECONDS:-20}" "$$" gondolin exec "$sb" -- sh || fail "edits from both sides"
+else
+    echo "$name: random edits need python3"
+fi

@@ -6,10 +6,13 @@ MOUNTS_TESTS = \
 	tests/integration/mounts-coherence.sh \
 	tests/integration/mounts-continue.sh \
 	tests/integration/mounts-hook.sh \
+	tests/integration/mounts-killed.sh \
 	tests/integration/mounts-locks.sh \
 	tests/integration/mounts-owner.sh \
+	tests/integration/mounts-programs.sh \
 	tests/integration/mounts-restart.sh \
 	tests/integration/mounts-shadow.sh
 TESTS += $(MOUNTS_TESTS)
-EXTRA_DIST += $(MOUNTS_TESTS) tests/tools/lock-checks.py tests/tools/hostile-guest.py
+EXTRA_DIST += $(MOUNTS_TESTS) tests/tools/counter.py tests/tools/hostile-guest.py tests/tools/lock-checks.py \
+	tests/tools/two-sided.py
 $(MOUNTS_TESTS:.sh=.log): tests/store.stamp

@@ -142,6 +142,17 @@ uint32_t hostdir_host_mode(const struct hostdir *hostdir, const struct vfs_cred 
     return hostdir->mapped ? type | hostdir_safe_mode(type, mode & ~cred->umask) : mode;
 }
 
+/* Remembering is a change, too. */
+static int renew_ctime(int fd, struct fuse_attr *attr)
+{
+    struct stat st;
+    if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+        return hostdir_error();
+    attr->ctime = (uint64_t)st.st_ctim.tv_sec;
+    attr->ctimensec = (uint32_t)st.st_ctim.tv_nsec;
+    return 0;
+}
+
 static int claim(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry)
 {
     struct fuse_attr parent = {.mode = S_IFDIR}, *attr = &entry->attr;
@@ -152,7 +163,8 @@ static int claim(struct hostdir *hostdir, const struct hostdir_making *making, s
     attr->rdev = making->rdev;
     if (S_ISDIR(attr->mode) && (parent.mode & S_ISGID))
         attr->mode |= S_ISGID;
-    return hostdir_remember_owner(entry->node->fd, entry->node->type, attr);
+    int rc = hostdir_remember_owner(entry->node->fd, entry->node->type, attr);
+    return rc < 0 ? rc : renew_ctime(entry->node->fd, attr);
 }
 
 int hostdir_claim(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry)

@@ -195,3 +195,12 @@ Test(hostdir_owner, a_stand_in_goes_on_with_another_server)
     cr_expect(S_ISCHR(attr.mode));
     peer_free(peer);
 }
+
+Test(hostdir_owner, what_is_made_comes_with_its_last_change)
+{
+    struct peer *peer = mapped_peer();
+    cr_assert_eq(make_node(peer, "n", S_IFREG | 0666), 0);
+    struct fuse_attr made = ((const struct fuse_entry_out *)peer_reply(peer)->body)->attr, attr = attr_of(peer, "n");
+    cr_expect(made.ctime == attr.ctime && made.ctimensec == attr.ctimensec);
+    peer_free(peer);
+}

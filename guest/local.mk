@@ -33,6 +33,7 @@ gondolin_guest_SOURCES = \
 	guest/uevent.c guest/uevent.h \
 	guest/vfsmount.c guest/vfsmount.h \
 	guest/vfspump.c guest/vfspump.h \
+	guest/vfstell.c guest/vfstell.h \
 	fs/inbox.c fs/inbox.h fs/sync.h \
 	fs/notifier.c fs/notifier.h \
 	$(GUEST_ENGINE_SOURCES) $(FS_SERVER_SOURCES) $(COMMON_SOURCES)

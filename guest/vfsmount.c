@@ -203,7 +203,7 @@ static int begin_session(struct vfsmount *v, const char *session)
              WIRE_IO_LIMIT);
     if (mount("gondolin", PLACE, "fuse.gondolin", MS_NOSUID | MS_NODEV, options) < 0)
         return -errno;
-    v->pump = vfspump_start(v->port, steal_fd(&fuse), session, pump_ended, v);
+    v->pump = vfspump_start(v->port, steal_fd(&fuse), PLACE, session, pump_ended, v);
     if (!v->pump) {
         rc = -errno;
         abort_connection();

@@ -21,6 +21,7 @@
 #include "fs/inbox.h"
 #include "fs/notifier.h"
 #include "fs/wire.h"
+#include "guest/vfstell.h"
 
 enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096, LOCK_REQUEST = sizeof(struct fuse_in_header) + sizeof(struct fuse_lk_in) };
 
@@ -39,6 +40,8 @@ struct vfspump {
     vfspump_ended_fn *ended;
     void *data;
     struct notifier *notifier;
+    struct vfstell *tell;
+    atomic_bool quiet; /* what is announced is no news, but what another server cannot vouch for */
     struct inbox inbox;
     uint8_t *tx; /* one message on its way to the port */
     size_t tx_start, tx_end;
@@ -169,10 +172,11 @@ static int pump_requests(struct vfspump *p)
             return watch_fuse(p, true);
         if (n < 0)
             return -errno;
-        if (answer_here(p, p->tx, (size_t)n))
+        size_t len = answer_here(p, p->tx, (size_t)n) ? 0 : vfstell_take(p->tell, p->tx, (size_t)n);
+        if (!len)
             continue;
-        rc = note_request(p, p->tx, (size_t)n);
-        p->tx_end = (size_t)n;
+        rc = note_request(p, p->tx, len);
+        p->tx_end = len;
         rc = rc ? rc : flush_tx(p);
     }
     return rc < 0 ? rc : watch_fuse(p, false);
@@ -184,6 +188,8 @@ static void take_notice(struct vfspump *p, const uint8_t *message, size_t len)
 {
     notifier_send(p->notifier, message, len, false);
     notifier_end(p->notifier);
+    if (!atomic_load(&p->quiet))
+        vfstell_notice(p->tell, message, len);
 }
 
 static void give_to_kernel(struct vfspump *p, const uint8_t *message, size_t len)
@@ -273,7 +279,7 @@ static void make_lock(struct vfspump *p)
     pthread_mutex_init(&p->lock, NULL);
 }
 
-static int set_up(struct vfspump *p, const char *nonce)
+static int set_up(struct vfspump *p, const char *place, const char *nonce)
 {
     make_lock(p);
     int rc = inbox_init(&p->inbox, sizeof(struct fuse_out_header), nonce);
@@ -281,7 +287,8 @@ static int set_up(struct vfspump *p, const char *nonce)
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->notifier = notifier_new(p->fuse);
-    if (rc < 0 || !p->tx || p->wake < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
+    p->tell = vfstell_new(place, p->fuse);
+    if (rc < 0 || !p->tell || !p->tx || p->wake < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
         return rc < 0 ? rc : -errno;
     sync_mark(p->tx, nonce);
     p->tx_end = SYNC_MARK;
@@ -315,6 +322,7 @@ static void stop_thread(struct vfspump *p)
 
 static void release(struct vfspump *p)
 {
+    vfstell_free(p->tell);
     notifier_stop(p->notifier);
     while (!notifier_join(p->notifier))
         ; /* waits a little each time; what it may wait for has been aborted */
@@ -331,7 +339,8 @@ static void release(struct vfspump *p)
     free(p);
 }
 
-struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *nonce, vfspump_ended_fn *ended, void *data)
+struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *place, const char *nonce, vfspump_ended_fn *ended,
+                              void *data)
 {
     struct vfspump *p = malloc(sizeof *p);
     if (!p) {
@@ -339,7 +348,7 @@ struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *nonce, vfspu
         return NULL;
     }
     *p = (struct vfspump){.port = port_fd, .fuse = fuse_fd, .wake = -1, .epoll = -1, .ended = ended, .data = data};
-    int rc = set_up(p, nonce);
+    int rc = set_up(p, place, nonce);
     if (rc == 0)
         rc = start_thread(p);
     if (rc < 0) {
@@ -411,6 +420,7 @@ int vfspump_reconnect(struct vfspump *p, const char *nonce)
     p->tx_end = SYNC_MARK;
     ask_again(p);
     p->held = false;
+    atomic_store(&p->quiet, true);
     return start_thread(p);
 }
 
@@ -422,6 +432,7 @@ void vfspump_settle(struct vfspump *p)
         poll(&written, 1, -1);
         eventfd_read(written.fd, &count);
     }
+    atomic_store(&p->quiet, false);
 }
 
 void vfspump_stop(struct vfspump *p)

@@ -12,9 +12,10 @@ struct vfspump;
 /* Called in the pump's thread when the session is over although nobody has asked for that. */
 typedef void vfspump_ended_fn(void *data, const char *why);
 
-/* `port_fd` is borrowed (non-blocking), `fuse_fd` (of /dev/fuse) is taken over, also on failure. `nonce` is what fs/sync.h
- * wants. NULL with errno. */
-struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *nonce, vfspump_ended_fn *ended, void *data);
+/* `port_fd` is borrowed (non-blocking), `fuse_fd` (of /dev/fuse) is taken over, also on failure; it is mounted at `place` (a
+ * string that stays). `nonce` is what fs/sync.h wants. NULL with errno. */
+struct vfspump *vfspump_start(int port_fd, int fuse_fd, const char *place, const char *nonce, vfspump_ended_fn *ended,
+                              void *data);
 
 /* Takes no more requests from the kernel, and waits (at most `limit_ms`) until those that it has taken are answered; what
  * waits for a lock does not count. False: some are not. It stays so until vfspump_release or vfspump_reconnect. */

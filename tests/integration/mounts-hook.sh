@@ -74,6 +74,7 @@ in_guest 'mv /srv/data/dir/moved /srv/data/keep/moved || echo x >/srv/data/keep/
     mkdir /srv/data/keep/d || ln /srv/data/dir/moved /srv/data/keep/l' 2>/dev/null && fail "a change is not refused"
 [ "$(ls "$data/keep")" = file ] || fail "what is refused is done"
 # shellcheck disable=SC1112
+# shellcheck disable=SC2016 # the guest's shell expands
 in_guest 'touch "$(printf "/srv/memory/\377 \"é")"' || fail "a name that is no text"
 
 # Each operation has its line, and its result.

@@ -6,6 +6,7 @@ MOUNTS_TESTS = \
 	tests/integration/mounts-coherence.sh \
 	tests/integration/mounts-continue.sh \
 	tests/integration/mounts-hook.sh \
+	tests/integration/mounts-inotify.sh \
 	tests/integration/mounts-killed.sh \
 	tests/integration/mounts-locks.sh \
 	tests/integration/mounts-owner.sh \

@@ -1,5 +1,8 @@
 # Programs that only tests use, and the test of the server on this machine's own /dev/fuse.
-check_PROGRAMS += tests/tools/serve-dir tests/tools/fsx
+check_PROGRAMS += tests/tools/serve-dir tests/tools/fsx tests/tools/inotify-watch
+tests_tools_inotify_watch_SOURCES = tests/tools/inotify-watch.c
+tests_tools_inotify_watch_CFLAGS = $(WARN_CFLAGS) -fno-sanitize=all
+tests_tools_inotify_watch_LDFLAGS = -static
 tests_tools_serve_dir_SOURCES = tests/tools/serve-dir.c
 tests_tools_serve_dir_LDADD = fs/libworker.a fs/libfs.a
 tests_tools_fsx_SOURCES = tests/tools/fsx.c

@@ -34,7 +34,7 @@ include $(top_srcdir)/tests/unit/images.mk
 # Integration tests: short shell scripts that boot real machines. They run in parallel (make -j2 check: one machine for
 # each core) on one image, made once for the build tree and again when the agent changes.
 TEST_EXTENSIONS = .sh
-SH_LOG_COMPILER = timeout --kill-after=10 300 $(SHELL)
+SH_LOG_COMPILER = timeout --kill-after=10 600 $(SHELL)
 AM_TESTS_ENVIRONMENT = GONDOLIN_BUILD='$(abs_top_builddir)'; GONDOLIN_SOURCE='$(abs_top_srcdir)'; \
 	GONDOLIN_STORE='$(abs_top_builddir)/tests/store'; export GONDOLIN_BUILD GONDOLIN_SOURCE GONDOLIN_STORE;
 

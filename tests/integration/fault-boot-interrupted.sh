@@ -10,7 +10,7 @@ booting() {
 # unless told otherwise.
 interrupted() {
     env --default-signal=INT gondolin mount --image busybox "$scratch/sb" >"$scratch/out" 2>"$scratch/said" &
-    eventually 10 booting || fail 'no machine was started'
+    eventually 60 booting || fail 'no machine was started'
     kill -"$1" $!
     ends_within 15 $!
     [ "$code" = "$2" ] || fail "SIG$1 while it boots: exit code $code: $(cat "$scratch/said")"
@@ -27,7 +27,7 @@ interrupted KILL 137
 # gondolin run, while it boots and while its command runs.
 run_signalled() {
     env --default-signal=INT gondolin run --image busybox -- sh -c 'echo running; exec sleep 1000' >"$scratch/out" 2>/dev/null &
-    eventually 10 "$3" || fail "run: $3 did not come about"
+    eventually 60 "$3" || fail "run: $3 did not come about"
     kill -"$1" $!
     ends_within 15 $!
     [ "$code" = "$2" ] || fail "run, SIG$1, $3: exit code $code"

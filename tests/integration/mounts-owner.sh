@@ -8,7 +8,7 @@ in_guest() {
 }
 
 said_in_guest() { # said_in_guest WHAT COMMAND WANTED
-    got=$(in_guest "$2" 2>&1 | tr '\n' ' ')
+    got=$(in_guest "exec 2>&1; $2" | tr '\n' ' ')
     [ "$got" = "$3" ] || fail "$1: got '$got' instead of '$3'"
 }
 

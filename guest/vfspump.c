@@ -46,6 +46,7 @@ struct vfspump {
     uint8_t *tx; /* one message on its way to the port */
     size_t tx_start, tx_end;
     bool fuse_watched;
+    bool locked; /* there may be locks */
 
     struct asked *asked; /* what is under way; of the thread while it runs */
     size_t asked_count, asked_room;
@@ -141,22 +142,40 @@ static int watch_fuse(struct vfspump *p, bool on)
     return epoll_ctl(p->epoll, EPOLL_CTL_MOD, p->fuse, &event) < 0 ? -errno : 0;
 }
 
-/* What no mount has: ACLs, capabilities, security labels. They are asked for with each listing, and answered here. */
-static bool answer_here(const struct vfspump *p, const uint8_t *message, size_t len)
+static bool answer(const struct vfspump *p, const struct fuse_in_header *request, int error)
+{
+    const struct fuse_out_header out = {.len = sizeof out, .error = -error, .unique = request->unique};
+    return write(p->fuse, &out, sizeof out) == (ssize_t)sizeof out || errno == ENOENT;
+}
+
+/* What no mount has: ACLs, capabilities, security labels. They are asked for with each listing. */
+static bool asks_for_absent(const uint8_t *message, size_t len)
 {
     static const char *const prefixes[] = {"security.", "system."};
     const size_t name_at = sizeof(struct fuse_in_header) + sizeof(struct fuse_getxattr_in);
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && len > name_at; i++)
+        if (strncmp((const char *)message + name_at, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+/* What needs no trip to the host. Closing a file only ends its POSIX locks there, if anybody has ever taken one. */
+static bool answer_here(struct vfspump *p, const uint8_t *message, size_t len)
+{
     struct fuse_in_header header;
     memcpy(&header, message, sizeof header);
-    if (header.opcode != FUSE_GETXATTR || len <= name_at)
+    switch (header.opcode) {
+    case FUSE_GETXATTR:
+        return asks_for_absent(message, len) && answer(p, &header, EOPNOTSUPP);
+    case FUSE_SETLK:
+    case FUSE_SETLKW:
+        p->locked = true;
         return false;
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        if (strncmp((const char *)message + name_at, prefixes[i], strlen(prefixes[i])) != 0)
-            continue;
-        const struct fuse_out_header out = {.len = sizeof out, .error = -EOPNOTSUPP, .unique = header.unique};
-        return write(p->fuse, &out, sizeof out) == (ssize_t)sizeof out || errno == ENOENT;
+    case FUSE_FLUSH:
+        return !p->locked && answer(p, &header, 0);
+    default:
+        return false;
     }
-    return false;
 }
 
 /* Takes requests from the kernel for as long as the port takes them. -ENODEV: unmounted, or aborted. */
@@ -395,14 +414,12 @@ static void ask_again(struct vfspump *p)
     size_t kept = 0;
     for (size_t i = 0; i < p->asked_count; i++) {
         struct asked *asked = &p->asked[i];
-        const struct fuse_out_header failed = {.len = sizeof failed, .error = -EIO, .unique = asked->unique};
         if (asked->waits && p->tx_end + sizeof asked->request <= REQUEST_SIZE) {
             memcpy(p->tx + p->tx_end, asked->request, sizeof asked->request);
             p->tx_end += sizeof asked->request;
             p->asked[kept++] = *asked;
         } else {
-            while (write(p->fuse, &failed, sizeof failed) < 0 && errno == EINTR)
-                ;
+            answer(p, &(struct fuse_in_header){.unique = asked->unique}, EIO);
         }
     }
     p->asked_count = kept;

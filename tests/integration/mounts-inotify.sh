@@ -41,7 +41,7 @@ hears '/srv/d ATTRIB file' '/srv/d/file ATTRIB' -- chmod 600 "$d/file"
 mode_before=$(stat -c '%a %Y %s' "$d/file")
 hears '/srv/d/sub CREATE dir' -- mkdir "$d/sub/dir"
 hears '/srv/d/sub CREATE link' -- ln -s nowhere "$d/sub/link"
-hears '/srv/d/sub CREATE name with spaces' -- cp "$d/file" "$d/sub/name with spaces"
+hears '/srv/d/sub CREATE name with spaces' -- mkfifo "$d/sub/name with spaces"
 hears '/srv/d DELETE gone' -- rm "$d/gone"
 hears '/srv/d/sub DELETE link' -- rm "$d/sub/link"
 [ "$(stat -c '%a %Y %s' "$d/file")" = "$mode_before" ] || fail 'the file on the host has been changed'

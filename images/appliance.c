@@ -87,8 +87,8 @@ static int configure(struct appliance *appliance, const char *work, bool kvm)
     if (guestfs_config(g, "-global", "scsi-hd.werror=report") < 0)
         return -1;
 #if defined(__x86_64__)
-    /* QEMU 7.2's emulation of cmpxchg16b corrupts flags and may crash kernels. The last -cpu counts. */
-    if (!kvm && guestfs_config(g, "-cpu", "max,cx16=off") < 0)
+    /* As for sandboxes (vmm/qemu_args.c). The last -cpu counts. */
+    if (!kvm && guestfs_config(g, "-cpu", "max,cx16=off,erms=off,fsrm=off") < 0)
         return -1;
 #else
     (void)kvm;

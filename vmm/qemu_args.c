@@ -43,8 +43,9 @@ static const struct qemu_arch arches[] = {
      .package = "qemu-system-x86",
      .machine = "q35,usb=off,sata=off,smbus=off,i8042=off,vmport=off,graphics=off,hpet=off",
      .machines = x86_machines,
-     /* cx16=off: cmpxchg16b leaves garbage in the flags under QEMU 7.2's TCG, and newer kernels die of it. */
-     .tcg_cpu = "max,cx16=off",
+     /* cx16=off: cmpxchg16b leaves garbage in the flags under QEMU 7.2's TCG, and newer kernels die of it.
+      * erms=off, fsrm=off: who sees them copies and clears memory by "rep movsb", of which TCG does one byte at a time. */
+     .tcg_cpu = "max,cx16=off,erms=off,fsrm=off",
      .kernel_options = X86_KERNEL_OPTIONS,
      .tcg_kernel_options = " noreplace-smp init_on_alloc=0",
      .pvpanic = true},

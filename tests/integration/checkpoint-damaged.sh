@@ -42,7 +42,7 @@ damaged huge-manifest truncate -s 100M manifest.json
 file=
 damaged other-schema sed -i 's/"schema": *1/"schema": 99/' manifest.json
 damaged other-version sed -i 's/version 7\./version 9./' manifest.json
-damaged other-cpu sed -i 's/max,cx16=off/qemu64/' manifest.json
+damaged other-cpu sed -i 's/max,cx16=off,erms=off,fsrm=off/qemu64/' manifest.json
 damaged no-image sed -i 's/"build_id": *"...../"build_id": "00000/' manifest.json
 grep -q 'image' "$sb/error" || fail "a missing image is not named: $(cat "$sb/error")"
 damaged jobs sed -i 's/"jobs": *\[/"jobs": [7,/' manifest.json

@@ -111,7 +111,7 @@ Test(qemu_args, emulation_by_default_and_kvm_by_the_plan)
 {
     build();
     cr_assert(strstr(value("-accel", 0), "tcg,thread=single"));
-    cr_assert_str_eq(value("-cpu", 0), "max,cx16=off");
+    cr_assert_str_eq(value("-cpu", 0), "max,cx16=off,erms=off,fsrm=off");
     cr_assert(strstr(value("-append", 0), " tsc_early_khz=2500000"));
     config.cpus = 2;
     build();

@@ -287,10 +287,12 @@ Test(qemu, is_described_with_what_it_told)
 {
     struct err err = {0};
     cr_assert_eq(start(NEGOTIATE "exec sleep 100", &err), 0);
-    cr_assert_str_eq(vmm_qemu.describe(f.vm), "backend qemu\naccel tcg\narch x86_64\ncpu max,cx16=off\ncpus 1\n"
+    cr_assert_str_eq(vmm_qemu.describe(f.vm), "backend qemu\naccel tcg\narch x86_64\n"
+                                              "cpu max,cx16=off,erms=off,fsrm=off\ncpus 1\n"
                                               "memory 536870912\nmachine q35\nvmm_version -\n");
     turn(200);
-    cr_assert_str_eq(vmm_qemu.describe(f.vm), "backend qemu\naccel tcg\narch x86_64\ncpu max,cx16=off\ncpus 1\n"
+    cr_assert_str_eq(vmm_qemu.describe(f.vm), "backend qemu\naccel tcg\narch x86_64\n"
+                                              "cpu max,cx16=off,erms=off,fsrm=off\ncpus 1\n"
                                               "memory 536870912\nmachine pc-q35-7.2\nvmm_version 7.2.22\n");
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "fs/sync.h"
@@ -24,7 +25,7 @@
 
 #define PLACE "/run/gondolin/vfs"
 
-enum { MOUNTS_MAX = 64, PORT_WAIT_MS = 10000, DRAIN_MS = 2000 };
+enum { MOUNTS_MAX = 64, PORT_WAIT_MS = 10000, DRAIN_MS = 2000, READ_AHEAD_KB = 1024 };
 
 struct target {
     uint32_t id;
@@ -351,6 +352,20 @@ static void mount_wanted(struct request *r, int session_error)
     }
 }
 
+/* So that several requests are under way for one who reads a file from its beginning to its end: the kernel's 128 KiB are one.
+ * Only after the session's first answer, which sets it. */
+static void read_further_ahead(void)
+{
+    char path[64];
+    struct stat st;
+    if (stat(PLACE, &st) < 0)
+        return;
+    snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+    cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || dprintf(fd, "%d", READ_AHEAD_KB) < 0)
+        log_line(LOG_LEVEL_WARNING, "%s: %s", path, strerror(errno));
+}
+
 static void apply(void *argument)
 {
     struct request *r = argument;
@@ -360,19 +375,19 @@ static void apply(void *argument)
         json_object_object_add(r->answer, "held", json_object_new_boolean(v->pump && vfspump_hold(v->pump, DRAIN_MS)));
         return;
     }
-    if (strcmp(r->session, v->session) == 0) {
-        r->resume = false;
-    } else {
-        r->resume = r->resume && v->pump && resume_session(v, r->session) == 0;
-        if (!r->resume) {
-            end_session(v);
-            rc = r->session[0] ? begin_session(v, r->session) : 0;
-        }
+    bool changes = strcmp(r->session, v->session) != 0;
+    r->resume = changes && r->resume && v->pump && resume_session(v, r->session) == 0;
+    bool begins = changes && !r->resume;
+    if (begins) {
+        end_session(v);
+        rc = r->session[0] ? begin_session(v, r->session) : 0;
     }
     unmount_unwanted(r);
     mount_wanted(r, rc);
-    if (r->resume && rc == 0)
+    if (r->resume)
         vfspump_settle(v->pump);
+    if (begins && rc == 0 && v->pump)
+        read_further_ahead();
 }
 
 static void applied(void *argument)

@@ -12,7 +12,7 @@ from machines import Bare, BareRecipe, Sandbox, Sshfs, SshfsUnavailable
 
 MIB = 1 << 20
 BIG = 32 * MIB
-ROUNDS, BUDGET_SECONDS = 7, 8  # of one comparison: so many rounds, or fewer when they take long
+MESSAGE = MIB // 8  # the most that the file protocol writes at once
 STATS, CREATES, LISTED, READERS, REPOSITORY = 1000, 200, 5000, 16, 5000
 SOURCES = ["src", "fs", "vmm", "guest", "images", "docs", "tests", "bench"]
 
@@ -146,19 +146,23 @@ def source_archive(bench):
     return path
 
 
-def make_repository(bench, sandbox, views):
-    """Made on the host and unpacked by the guest: what is measured is git, not its preparation."""
+def repository_archive(bench, path):
+    """Made on the host, to be unpacked by the guest: what is measured is git, not its preparation."""
     repository = f"{bench.scratch}/repository"
     for i in range(REPOSITORY):
         os.makedirs(f"{repository}/{i % 50}", exist_ok=True)
         with open(f"{repository}/{i % 50}/{i}.c", "w", encoding="ascii") as out:
             out.write(f"int number_{i} = {i};\n")
     for words in (["init", "-q"], ["add", "."],
-                  ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", "all"]):
+                  ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "-qm", "all"], ["gc", "-q"]):
         subprocess.run(["git", "-C", repository, *words], check=True)
-    with tarfile.open(f"{sandbox.mountpoint}/root/bench/repository.tar", "w") as archive:
+    with tarfile.open(path, "w") as archive:
         archive.add(repository, arcname="repository")
     shutil.rmtree(repository)
+
+
+def make_repositories(bench, sandbox, views):
+    repository_archive(bench, f"{sandbox.mountpoint}/root/bench/repository.tar")
     for view in views:
         sandbox.execute("/bin/tar", "-xf", "/bench/repository.tar", "-C", f"/bench/{view.name}")
 
@@ -171,50 +175,32 @@ def make_parts(sandbox, views):
 
 # ---- the group ----
 
-def compare(report, name, unit, views, measurement, references=None, rounds=ROUNDS, **limits):
-    """Each round measures everything once, so that what disturbs the machine disturbs all alike."""
-    samples = {view.name: [] for view in views}
-    others = {other: [] for other in references or {}}
-    begin = time.monotonic()
-    for done in range(rounds):
-        if (time.monotonic() - begin) * (done + 1) > BUDGET_SECONDS * max(done, 1):
-            break
-        for other, reference in (references or {}).items():
-            others[other].append(reference())
-        for view in views:
-            samples[view.name].append(measurement(view))
-    own = samples.pop(views[0].name)
-    report.add(name, own, unit, {**others, **samples}, **limits)
-
-
 def measure_views(bench, report, sandbox, bare, views):
-    program = sandbox.guest_program()
-
     def sink_seconds():
         return bare.ask("sink", 1, BIG)[0]
 
     def guest_write_seconds():
-        return int(sandbox.execute(program, "write", str(BIG), "/bench/own")) / 1e9
+        return sandbox.work("write", BIG, MESSAGE, "/bench/own")
     # One processor does both: carries the bytes through the port, and writes them to its file system.
-    compare(report, "sequential write", "MiB/s", views, sequential_write,
-            {"raw channel": lambda: BIG / MIB / sink_seconds(),
-             "channel, then the guest's write": lambda: BIG / MIB / (sink_seconds() + guest_write_seconds())},
-            ratio_at_least=0.8)
-    compare(report, "sequential read, cold", "MiB/s", views, cold_read,
-            {"raw channel": lambda: BIG / MIB / bare.ask("source", 1, BIG)[0]}, ratio_at_least=0.8)
+    report.compare("sequential write", "MiB/s", views, sequential_write,
+                   {"raw channel": lambda: BIG / MIB / sink_seconds(),
+                    "channel, then the guest's write": lambda: BIG / MIB / (sink_seconds() + guest_write_seconds())},
+                   ratio_at_least=0.8)
+    report.compare("sequential read, cold", "MiB/s", views, cold_read,
+                   {"raw channel": lambda: BIG / MIB / bare.ask("source", 1, BIG)[0]}, ratio_at_least=0.8)
     local = HostDirectory("host file", bench.scratch)
     write_file(f"{local.path}/big", BIG)
-    compare(report, "sequential read, warm", "MiB/s", [*views, local], warm_read)
-    compare(report, "stat, cold", "1/s", views, cold_stat)
-    compare(report, "create and unlink", "1/s", views, create_unlink)
-    compare(report, f"ls -l of {LISTED}", "s", views, list_long, at_most=0.5)
+    report.compare("sequential read, warm", "MiB/s", [*views, local], warm_read)
+    report.compare("stat, cold", "1/s", views, cold_stat)
+    report.compare("create and unlink", "1/s", views, create_unlink)
+    report.compare(f"ls -l of {LISTED}", "s", views, list_long, at_most=0.5)
     archive = source_archive(bench)
-    compare(report, "untar of a source tree", "s", views, lambda view: untar(view, archive))
+    report.compare("untar of a source tree", "s", views, lambda view: untar(view, archive))
     make_parts(sandbox, views)
-    compare(report, f"{READERS} parallel readers, cold", "MiB/s", views, parallel_read)
+    report.compare(f"{READERS} parallel readers, cold", "MiB/s", views, parallel_read)
     if shutil.which("git"):
-        make_repository(bench, sandbox, views)
-        compare(report, f"git status, {REPOSITORY} files", "s", views, git_status, rounds=1)
+        make_repositories(bench, sandbox, views)
+        report.compare(f"git status, {REPOSITORY} files", "s", views, git_status, rounds=1)
     else:
         report.skip("git status", "needs git")
 

@@ -6,7 +6,7 @@
  *
  * As a program in a sandbox, it prints nanoseconds:
  *   spawn COUNT PROGRAM [ARGUMENT]...   of each fork, exec and wait of the program, one a line
- *   write SIZE FILE                     of writing that many bytes to a file */
+ *   work ...                            of something done to files (bench/work.h) */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/wire.h"
+#include "bench/work.h"
 #include "guest/log.h"
 #include "guest/modules.h"
 #include "guest/mounts.h"
@@ -30,13 +31,6 @@
 enum { PORT_WAIT_MS = 10000 };
 
 static uint8_t buffer[BENCH_CHUNK];
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec ts;
-    clock_gettime(clock, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static void give_up(const char *what)
 {
@@ -139,30 +133,14 @@ static int spawn(int count, char **argv)
     return 0;
 }
 
-/* In pieces of the size that the file protocol has. */
-static int write_file(size_t size, const char *path)
-{
-    uint64_t begin = clock_ns(CLOCK_MONOTONIC);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return 1;
-    for (ssize_t n; size > 0; size -= (size_t)n) {
-        n = write(fd, buffer, chunk(size));
-        if (n <= 0)
-            return 1;
-    }
-    printf("%llu\n", (unsigned long long)(clock_ns(CLOCK_MONOTONIC) - begin));
-    return close(fd) < 0;
-}
-
 int main(int argc, char **argv)
 {
     if (getpid() == 1)
         be_init();
     if (argc >= 4 && strcmp(argv[1], "spawn") == 0)
         return spawn(atoi(argv[2]), argv + 3);
-    if (argc == 4 && strcmp(argv[1], "write") == 0)
-        return write_file(strtoul(argv[2], NULL, 10), argv[3]);
-    fputs("usage: gondolin-bench-guest spawn COUNT PROGRAM [ARGUMENT]... | write SIZE FILE\n", stderr);
-    return 125;
+    int code = argc >= 2 && strcmp(argv[1], "work") == 0 ? work(argc - 2, argv + 2) : 125;
+    if (code == 125)
+        fputs("usage: gondolin-bench-guest spawn COUNT PROGRAM [ARGUMENT]... | " WORK_USAGE "\n", stderr);
+    return code;
 }

@@ -4,7 +4,7 @@ EXTRA_PROGRAMS += gondolin-bench-guest gondolin-bench-port
 CLEANFILES += gondolin-bench-guest$(EXEEXT) gondolin-bench-port$(EXEEXT) bench/results.json
 
 gondolin_bench_guest_SOURCES = \
-	bench/guest.c bench/wire.h \
+	bench/guest.c bench/work.c bench/work.h bench/clock.h bench/wire.h \
 	guest/log.c \
 	guest/modules.c \
 	guest/mounts.c \
@@ -16,7 +16,7 @@ gondolin_bench_guest_CFLAGS = $(gondolin_guest_CFLAGS)
 gondolin_bench_guest_LDFLAGS = $(gondolin_guest_LDFLAGS)
 gondolin_bench_guest_LDADD =
 
-gondolin_bench_port_SOURCES = bench/port.c bench/wire.h
+gondolin_bench_port_SOURCES = bench/port.c bench/clock.h bench/wire.h
 
 EXTRA_DIST += \
 	bench/boot.py \

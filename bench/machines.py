@@ -13,10 +13,10 @@ HELLO = struct.Struct("<QQ")  # bench/wire.h
 START_LIMIT = 120
 
 
-def cpu_seconds(pid):
-    """CPU time of all threads of a process, to the nanosecond."""
+def cpu_seconds(pid, only=None):
+    """CPU time of all threads of a process, or of one, to the nanosecond."""
     total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
+    for task in [only] if only else os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
             total += int(stat.read().split()[0])
     return total / 1e9
@@ -62,11 +62,11 @@ class Bench:
 class Sandbox:
     """A booted one, or with cold=False one from the template that the first of them leaves behind."""
 
-    def __init__(self, bench, *options, cold=True):
+    def __init__(self, bench, *options, cold=True, image="busybox"):
         self.bench, self.mountpoint = bench, f"{bench.scratch}/sb"
         how = ["--cold"] if cold else []
         begin = time.monotonic()
-        subprocess.run([bench.gondolin, "mount", "--image", "busybox", *how, *options, self.mountpoint], check=True,
+        subprocess.run([bench.gondolin, "mount", "--image", image, *how, *options, self.mountpoint], check=True,
                        stdout=subprocess.DEVNULL, timeout=START_LIMIT)
         self.start_seconds = time.monotonic() - begin
         self.status = self.read_status()
@@ -103,9 +103,19 @@ class Sandbox:
             self.guest_program_written = True
         return path
 
+    def work(self, *words, processes=1):
+        """Seconds that something done to files takes in the guest; bench/work.h."""
+        out = self.execute(self.guest_program(), "work", str(processes), *map(str, words))
+        return int(out) / 1e9
+
     def command_line(self):
         with open(f"/proc/{self.vm}/cmdline", "rb") as cmdline:
             return [word.decode() for word in cmdline.read().split(b"\0")[:-1]]
+
+
+def disk_node(word):
+    """The root disk, where a word of the command line describes it."""
+    return json.loads(word) if word.startswith('{"driver":"qcow2"') else None
 
 
 class BareRecipe:
@@ -115,13 +125,12 @@ class BareRecipe:
         self.words = sandbox.command_line()
         initramfs = self.words[self.words.index("-initrd") + 1]
         self.initramfs = f"{bench.scratch}/bare.cpio"
-        self.disk = f"{os.path.dirname(initramfs)}/rootfs.qcow2"
+        self.disk = next(disk_node(word)["backing"]["file"]["filename"] for word in self.words if disk_node(word))
         with open(self.initramfs, "wb") as out, open(initramfs, "rb") as image, \
                 open(f"{bench.build}/gondolin-bench-guest", "rb") as init:
             # A later archive overrides: the modules are the image's, /init is ours.
             out.write(image.read())
-            out.write(newc_entry("init", 0o100755, init.read()))
-            out.write(newc_entry("TRAILER!!!", 0, b""))
+            out.write(newc_archive({"init": init.read()}, 0o100755))
 
     def argv(self, sockets):
         words = list(self.words)
@@ -130,13 +139,17 @@ class BareRecipe:
             if word.startswith("socket,id="):
                 name = word.split(",")[1][3:]
                 words[i] = f"socket,id={name},fd={sockets[name].fileno()}"
-            elif word.startswith('{"driver":"qcow2"'):
+            elif disk_node(word):
                 words[i] = json.dumps({"driver": "qcow2", "node-name": "root", "read-only": True,
                                        "file": {"driver": "file", "filename": self.disk}})
         return words
 
     def chardevs(self):
         return [word.split(",")[1][3:] for word in self.words if word.startswith("socket,id=")]
+
+
+def newc_archive(files, mode):
+    return b"".join(newc_entry(name, mode, data) for name, data in files.items()) + newc_entry("TRAILER!!!", 0, b"")
 
 
 def newc_entry(name, mode, data):
@@ -236,8 +249,8 @@ class Loaded:
                 words[i] = f"socket,id={name},fd={sockets[name].fileno()}"
             elif word.startswith("fd:"):
                 words[i] = f"fd:{state_fd}"
-            elif word.startswith('{"driver":"qcow2"'):
-                node = json.loads(word)
+            elif disk_node(word):
+                node = disk_node(word)
                 subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b",
                                 node["backing"]["file"]["filename"], self.disk], check=True)
                 node["file"]["filename"] = self.disk

@@ -5,19 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/wire.h"
 
 static uint8_t buffer[BENCH_CHUNK];
-
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static void check(ssize_t n)
 {
@@ -66,9 +59,9 @@ int main(int argc, char **argv)
         request.what++;
     request.size = (uint32_t)strtoul(argv[4], NULL, 10);
     for (long count = atol(argv[3]); count > 0; count--) {
-        uint64_t begin = now_ns();
+        uint64_t begin = clock_ns(CLOCK_MONOTONIC);
         ask(atoi(argv[1]), &request);
-        printf("%llu\n", (unsigned long long)(now_ns() - begin));
+        printf("%llu\n", (unsigned long long)(clock_ns(CLOCK_MONOTONIC) - begin));
     }
     return 0;
 }

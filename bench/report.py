@@ -4,6 +4,7 @@ import json
 import math
 import os
 import statistics
+import time
 
 
 def percentile(samples, percent):
@@ -22,8 +23,9 @@ class Report:
         self.group = ""
         self.load_before = load_average()
 
-    def add(self, name, samples, unit, references=None, ratio_at_most=None, ratio_at_least=None, at_most=None):
-        """`references`: {name: samples}. The ratio limits hold against the first of them."""
+    def add(self, name, samples, unit, references=None, ratio_at_most=None, ratio_at_least=None, at_most=None,
+            limited_by=None):
+        """`references`: {name: samples}. A ratio limit is a number, against the first of them, or {name: number}."""
         value = statistics.median(samples)
         figure = {"group": self.group, "name": name, "unit": unit, "median": value, "samples": len(samples)}
         if len(samples) >= 50:
@@ -34,21 +36,34 @@ class Report:
         limits = {"ratio_at_most": ratio_at_most, "ratio_at_least": ratio_at_least, "at_most": at_most}
         figure.update({key: limit for key, limit in limits.items() if limit is not None})
         figure["met"] = self.met(figure)
+        if limited_by:
+            figure["limited_by"] = limited_by
         self.figures.append(figure)
         print_figure(figure)
 
+    def compare(self, name, unit, contenders, measurement, references=None, rounds=7, budget_seconds=8, limited_by=None,
+                **limits):
+        """What `measurement` finds of the first contender, against what it finds of the others. Each round measures
+        everything once, so that what disturbs the machine disturbs all alike; there are fewer when they take long."""
+        samples = {contender.name: [] for contender in contenders}
+        others = {other: [] for other in references or {}}
+        begin = time.monotonic()
+        for done in range(rounds):
+            if (time.monotonic() - begin) * (done + 1) > budget_seconds * max(done, 1):
+                break
+            for other, reference in (references or {}).items():
+                others[other].append(reference())
+            for contender in contenders:
+                samples[contender.name].append(measurement(contender))
+        own = samples.pop(contenders[0].name)
+        self.add(name, own, unit, {**others, **samples}, limited_by=limited_by and limited_by(), **limits)
+
     @staticmethod
     def met(figure):
-        ratio = next((reference["ratio"] for reference in figure["references"].values()), None)
         if "at_most" in figure:
             return figure["median"] <= figure["at_most"]
-        if ratio is None:
-            return None
-        if "ratio_at_most" in figure:
-            return ratio <= figure["ratio_at_most"]
-        if "ratio_at_least" in figure:
-            return ratio >= figure["ratio_at_least"]
-        return None
+        verdicts = {ratio_limit(figure, name, reference["ratio"])[1] for name, reference in figure["references"].items()}
+        return None if verdicts <= {None} else False not in verdicts
 
     def skip(self, what, why):
         self.skipped.append({"group": self.group, "what": what, "why": why})
@@ -65,14 +80,21 @@ def number(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def limit_text(figure):
-    if "at_most" in figure:
-        return f"<= {number(figure['at_most'])}"
-    if "ratio_at_most" in figure:
-        return f"<= {figure['ratio_at_most']}x"
-    if "ratio_at_least" in figure:
-        return f">= {figure['ratio_at_least']}x"
-    return ""
+def ratio_limit(figure, name, ratio):
+    """The limit that a reference sets, as text, and whether it is met; ("", None) where it sets none."""
+    for key, sign in (("ratio_at_most", "<="), ("ratio_at_least", ">=")):
+        limits = figure.get(key, {})
+        if not isinstance(limits, dict):
+            limits = {next(iter(figure["references"]), None): limits}
+        if name in limits:
+            return f"{sign} {limits[name]}x", ratio <= limits[name] if sign == "<=" else ratio >= limits[name]
+    return "", None
+
+
+def reference_text(figure, name, reference):
+    limit, met = ratio_limit(figure, name, reference["ratio"])
+    verdict = {True: f", {limit}", False: f", MISSED {limit}", None: ""}[met]
+    return f"{reference['ratio']:.2f}x of {name} ({number(reference['median'])}{verdict})"
 
 
 def print_figure(figure):
@@ -80,7 +102,9 @@ def print_figure(figure):
     if "p99" in figure:
         shown += f" (p99 {number(figure['p99'])})"
     verdict = {True: "met", False: "MISSED", None: ""}[figure["met"]]
-    references = [f"{reference['ratio']:.2f}x of {name} ({number(reference['median'])})"
-                  for name, reference in figure["references"].items()]
-    print(f"  {figure['name']:<34} {shown:<28} {limit_text(figure):<9} {verdict:<7} {', '.join(references)}",
-          flush=True)
+    if "at_most" in figure:
+        shown += f", <= {number(figure['at_most'])}"
+    references = [reference_text(figure, name, reference) for name, reference in figure["references"].items()]
+    if "limited_by" in figure:
+        references.append(f"limited by {figure['limited_by']}")
+    print(f"  {figure['name']:<34} {shown:<28} {verdict:<7} {', '.join(references)}", flush=True)

@@ -1,5 +1,6 @@
-# bench/: `make bench`, or `make bench BENCH="boot exec files idle checkpoint"` for some of it. Prints a table and writes
-# bench/results.json. Needs python3; sshfs and openssh-sftp-server are compared with where they are installed.
+# bench/: `make bench`, or `make bench BENCH="boot exec files idle checkpoint mounts"` for some of it. Prints a table and
+# writes bench/results.json. Needs python3; sshfs and openssh-sftp-server, QEMU's virtio-9p and the distribution's virtiofsd
+# are compared with where they are installed.
 EXTRA_PROGRAMS += gondolin-bench-guest gondolin-bench-port
 CLEANFILES += gondolin-bench-guest$(EXEEXT) gondolin-bench-port$(EXEEXT) bench/results.json
 
@@ -25,10 +26,16 @@ EXTRA_DIST += \
 	bench/files.py \
 	bench/idle.py \
 	bench/machines.py \
+	bench/mounts.py \
 	bench/report.py \
-	bench/run.py
+	bench/run.py \
+	bench/shares.py
 
-BENCH = boot exec files idle checkpoint
+BENCH = boot exec files idle checkpoint mounts
+
+mostlyclean-local:
+	rm -rf bench/linux-image-*
+
 .PHONY: bench
 bench: tests/store.stamp gondolin-bench-guest$(EXEEXT) gondolin-bench-port$(EXEEXT)
 	$(AM_V_at)$(MKDIR_P) bench

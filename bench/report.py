@@ -44,7 +44,8 @@ class Report:
     def compare(self, name, unit, contenders, measurement, references=None, rounds=7, budget_seconds=8, limited_by=None,
                 **limits):
         """What `measurement` finds of the first contender, against what it finds of the others. Each round measures
-        everything once, so that what disturbs the machine disturbs all alike; there are fewer when they take long."""
+        everything once, so that what disturbs the machine disturbs all alike; there are fewer when they take long.
+        Returns the samples: those of the first, and of the others by name."""
         samples = {contender.name: [] for contender in contenders}
         others = {other: [] for other in references or {}}
         begin = time.monotonic()
@@ -57,6 +58,7 @@ class Report:
                 samples[contender.name].append(measurement(contender))
         own = samples.pop(contenders[0].name)
         self.add(name, own, unit, {**others, **samples}, limited_by=limited_by and limited_by(), **limits)
+        return own, {**others, **samples}
 
     @staticmethod
     def met(figure):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """run.py BUILD SOURCE RESULTS GROUP...: the measurements of `make bench`."""
+import signal
 import sys
 
 import boot
@@ -9,15 +10,27 @@ import commands
 import files
 import idle
 import machines
+import mounts
 import report
 
-GROUPS = {"boot": boot, "exec": commands, "files": files, "idle": idle, "checkpoint": checkpoints}
+GROUPS = {"boot": boot, "exec": commands, "files": files, "idle": idle, "checkpoint": checkpoints,
+          "mounts": mounts}
+
+
+def end(*_):
+    """Unwinds, so that what has been started is ended; a second signal (make and its caller send one each) would break that
+    off."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit("make bench: ended by a signal")
 
 
 def main(build, source, results, names):
     unknown = [name for name in names if name not in GROUPS]
     if unknown:
         sys.exit(f"make bench: no such group: {' '.join(unknown)}; there are: {' '.join(GROUPS)}")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
     bench = machines.Bench(build, source)
     figures = report.Report()
     try:

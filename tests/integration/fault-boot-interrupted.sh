@@ -26,6 +26,7 @@ interrupted KILL 137
 
 # gondolin run, while it boots and while its command runs.
 run_signalled() {
+    rm -f "$scratch/out" # what the one before has said
     env --default-signal=INT gondolin run --image busybox -- sh -c 'echo running; exec sleep 1000' >"$scratch/out" 2>/dev/null &
     eventually 60 "$3" || fail "run: $3 did not come about"
     kill -"$1" $!
@@ -35,7 +36,7 @@ run_signalled() {
 }
 
 running() {
-    grep -q running "$scratch/out"
+    grep -q running "$scratch/out" 2>/dev/null
 }
 
 run_signalled KILL 137 booting

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest/vfstell.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -15,10 +16,11 @@
 #include <unistd.h>
 
 #include "src/cleanup.h"
+#include "src/loop.h"
 
 /* What FUSE's file handles look like (fuse_encode_fh of fs/fuse/inode.c): the upper and the lower half of the node id, and the
  * generation, which is always 0 here. */
-enum { HANDLE_TYPE = 0x81, HANDLE_BYTES = 12, NAME_LIMIT = 255 };
+enum { HANDLE_TYPE = 0x81, HANDLE_BYTES = 12, NAME_LIMIT = 255, LOOK_AGAIN_MS = 200 };
 
 /* No node of the host's has such an id. */
 static const uint64_t MADE_UP = UINT64_C(1) << 62;
@@ -40,6 +42,8 @@ struct vfstell {
     _Atomic enum acting acting; /* what the thread is in the middle of, and with which change */
     struct change current;
     uint64_t made_up;
+    uint64_t looked_ms; /* when it was last looked who waits */
+    bool awaited;
 
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t more;
@@ -240,6 +244,44 @@ static void tell_change(struct vfstell *t)
     atomic_store(&t->acting, ACTING_NOT);
 }
 
+/* ---- who waits ---- */
+
+static bool has_inotify(int proc, const char *pid)
+{
+    char path[32], target[32];
+    snprintf(path, sizeof path, "%.16s/fd", pid);
+    int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof target);
+        if (n == (ssize_t)strlen("anon_inode:inotify") && memcmp(target, "anon_inode:inotify", (size_t)n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool look_who_waits(void)
+{
+    cleanup_closedir DIR *proc = opendir("/proc");
+    const struct dirent *entry;
+    while (proc && (entry = readdir(proc)))
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_inotify(dirfd(proc), entry->d_name))
+            return true;
+    return false;
+}
+
+/* The host may change files all the time: what nobody waits for costs a look now and then. */
+static bool is_awaited(struct vfstell *t)
+{
+    uint64_t now = loop_now_ms();
+    if (now - t->looked_ms >= LOOK_AGAIN_MS) {
+        t->awaited = look_who_waits();
+        t->looked_ms = loop_now_ms();
+    }
+    return t->awaited;
+}
+
 static bool next_change(struct vfstell *t)
 {
     pthread_mutex_lock(&t->lock);
@@ -260,7 +302,8 @@ static void *act(void *data)
     struct vfstell *t = data;
     atomic_store(&t->tid, gettid());
     while (next_change(t))
-        tell_change(t);
+        if (is_awaited(t))
+            tell_change(t);
     return NULL;
 }
 

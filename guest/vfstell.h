@@ -9,7 +9,8 @@
  *   made a name      mknod, mkdir, ...  LOOKUP, MKNOD, ...   nothing, LOOKUP       IN_CREATE
  *   taken one away   unlink             LOOKUP, UNLINK       nothing               IN_DELETE
  *
- * Only nodes that the guest's kernel knows are told of; of too many at once (VFSTELL_QUEUE) the later ones are not. */
+ * Only nodes that the guest's kernel knows are told of; of too many at once (VFSTELL_QUEUE) the later ones are not. While no
+ * process has an inotify descriptor nothing is done. */
 #ifndef GONDOLIN_GUEST_VFSTELL_H
 #define GONDOLIN_GUEST_VFSTELL_H
 

@@ -58,8 +58,8 @@ bool server_invalidate_all(struct server *server);
  * memory or `out` fails. */
 int server_save(struct server *server, FILE *out);
 /* On a new server, whose provider finds its nodes by path. What is not there any more, or not the same, or may not be
- * opened, or was locked and cannot be now, answers ESTALE from now on. The peer either goes on, and then has to forget what it cached
- * (server_invalidate_known), or begins anew with INIT, and nothing has happened. -EPROTO: that is no such state, or it has
+ * opened, or was locked and cannot be now, answers ESTALE from now on. The peer either goes on, and then has to forget what it
+ * cached (server_invalidate_known), or begins anew with INIT, and nothing has happened. -EPROTO: that is no such state, or it has
  * more in it than fits; the server is as before. */
 int server_adopt(struct server *server, const uint8_t *state, size_t len);
 

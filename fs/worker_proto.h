@@ -22,8 +22,8 @@ enum worker_type {
     WORKER_DONE = 4,     /* worker: what (a worker_type), id, error (errno value or 0) */
     WORKER_CONFINED = 5, /* worker: flags (enum worker_confinement) */
     WORKER_LOG = 6,      /* worker: text, one line */
-    WORKER_SAVE = 7,     /* supervisor: one descriptor, of an empty file, for what another worker needs to go on with the session
-                            (fs/worker_state.h); at a time when the guest has no request under way */
+    WORKER_SAVE = 7,     /* supervisor: one descriptor, of an empty file, for what another worker needs to go on with the
+                            session (fs/worker_state.h); at a time when the guest has no request under way */
     WORKER_STATE = 8,    /* supervisor: such a file: the session that the guest goes on with, or else begins anew */
     WORKER_HOOK = 9,     /* supervisor: one descriptor, the socket of the hook program (fs/hook.h).
                             worker: flags (enum worker_hook_flags), or error and text when the program is dead */

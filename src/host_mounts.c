@@ -157,7 +157,8 @@ static void give_state(struct host_mounts *m)
 void host_mounts_start_worker(struct host_mounts *m)
 {
     static const struct vfs_worker_ops ops = {
-        .confined = worker_confined, .done = worker_done, .log = worker_log, .hook = host_mounts_hook_told, .ended = worker_ended};
+        .confined = worker_confined, .done = worker_done, .log = worker_log, .hook = host_mounts_hook_told,
+        .ended = worker_ended};
     struct err err = {0};
     m->start_wanted = m->worker || m->hook;
     if (m->start_wanted)

@@ -38,7 +38,8 @@ enum ctl_type {
      * quiet it says that it is a clone: it goes on once it has its own clock and entropy, and counts notices anew. */
     CTL_CONFIG = 2,
     /* g: {"root":"rw"|"ro","notices":true|false,"mounts":true,"kernel":"6.1..."}: whether gondolin.root carries notices of
-     * what the guest's own processes change, and whether CTL_MOUNTS ("mounts") and its "resume" and "hold" ("mounts_resume") are understood; jobs and file requests are served from here on */
+     * what the guest's own processes change, and whether CTL_MOUNTS ("mounts") and its "resume" and "hold"
+     * ("mounts_resume") are understood; jobs and file requests are served from here on */
     CTL_READY = 3,
     /* h and g: liveness; PONG returns PING's payload (at most 4096 bytes) */
     CTL_PING = 4,

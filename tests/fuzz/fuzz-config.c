@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config_parse on any bytes: what it accepts has every key once, and what it makes of a mount's object is read back as it
  * was written.
- * SOURCES: src/config_file.c src/config_json.c src/config_value.c src/mount_options.c src/mount_spec.c src/options.c src/options_help.c src/nearest.c src/err.c -ljson-c */
+ * SOURCES: src/config_file.c src/config_json.c src/config_value.c src/mount_options.c src/mount_spec.c src/host_path.c src/options.c src/options_help.c src/nearest.c src/err.c -ljson-c */
 #include <json-c/json.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
 requires flock util-linux
 
-d=$scratch/d
+d=
 
 # Starts what keeps the directory busy; $guest and $host are lists of what is to end by itself, and what is not to.
 busy() {
@@ -57,8 +57,7 @@ grows() {
 
 # A new sandbox on a new directory.
 start() {
-    rm -rf "$d"
-    mkdir "$d"
+    d=$(mktemp -d "$scratch/d.XXXXXX")
     seq 1000 >"$d/file"
     touch "$d/lock"
     # The guest has no flock(1); it runs the host's.

@@ -37,10 +37,18 @@ static bool read_section(const struct worker_state *state, size_t at, struct sec
     return out->len <= state->len - at - sizeof *out;
 }
 
+static bool all_whole(const struct worker_state *state)
+{
+    struct section section;
+    for (size_t at = 0; at < state->len; at += sizeof section + section.len)
+        if (!read_section(state, at, &section))
+            return false;
+    return true;
+}
+
 int worker_state_map(int fd, struct worker_state *out)
 {
     struct stat st;
-    struct section section;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (st.st_size <= 0)
@@ -49,10 +57,10 @@ int worker_state_map(int fd, struct worker_state *out)
     if (map == MAP_FAILED)
         return -errno;
     *out = (struct worker_state){map, (size_t)st.st_size};
-    for (size_t at = 0; at < out->len; at += sizeof section + section.len)
-        if (!read_section(out, at, &section))
-            return -EPROTO;
-    return 0;
+    if (all_whole(out))
+        return 0;
+    munmap(map, out->len);
+    return -EPROTO;
 }
 
 const uint8_t *worker_state_find(const struct worker_state *state, enum worker_section kind, uint32_t id, size_t *len)

@@ -22,7 +22,7 @@ struct worker_state {
     size_t len;
 };
 
-/* Maps a file. 0; -EPROTO: it is no whole number of sections; -errno. Never unmapped. */
+/* Maps a file. 0, and the caller unmaps `bytes` or keeps them for ever; -EPROTO: it is no whole number of sections; -errno. */
 int worker_state_map(int fd, struct worker_state *out);
 /* The section of that kind and number; NULL: there is none. */
 const uint8_t *worker_state_find(const struct worker_state *state, enum worker_section kind, uint32_t id, size_t *len);

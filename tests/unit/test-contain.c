@@ -79,8 +79,8 @@ static int linger(void *data, struct contained *contained, struct err *err)
     if (fork() == 0) {
         setsid();
         if (fork() == 0) {
+            (void)!write(fd, "x", 1); /* before it says so: whoever hears it may end it at once */
             contained_progress(contained, "lingering", -1);
-            (void)!write(fd, "x", 1);
             for (;;)
                 pause();
         }

@@ -15,8 +15,8 @@
 #include "guest/payload.h"
 #include "src/cleanup.h"
 
-/* Starts that hang leave the others a thread. */
-enum { KILL_AFTER_TERM_MS = 2000, STARTER_THREADS = 32 };
+/* Starts that hang leave the others a thread, and so do programs that hang in the middle of printing. */
+enum { KILL_AFTER_TERM_MS = 2000, STARTER_THREADS = 32, PIPE_THREADS = 64 };
 
 static uint64_t now_us(void)
 {
@@ -32,11 +32,12 @@ struct jobs *jobs_new(struct loop *loop, struct channel *channel, const struct a
         return NULL;
     *jobs = (struct jobs){.loop = loop, .channel = channel, .accounts = accounts};
     jobs->starter = worker_new(loop, STARTER_THREADS);
-    if (!jobs->starter) {
-        free(jobs);
-        return NULL;
-    }
-    return jobs;
+    jobs->pipes = jobs->starter ? worker_new(loop, PIPE_THREADS) : NULL;
+    if (jobs->pipes)
+        return jobs;
+    worker_free(jobs->starter);
+    free(jobs);
+    return NULL;
 }
 
 void jobs_set_env(struct jobs *jobs, struct envlist *env)
@@ -128,6 +129,7 @@ void jobs_free(struct jobs *jobs)
         return;
     for_each(jobs, kill_and_forget, SIGKILL);
     worker_free(jobs->starter);
+    worker_free(jobs->pipes);
     envlist_clear(&jobs->env);
     free(jobs);
 }
@@ -218,7 +220,7 @@ void job_settle(struct job *job)
 {
     if (job->starting)
         return;
-    if (job->exited && !job->exit_sent && job->out[0].owed == 0 && job->out[1].owed == 0)
+    if (job->exited && !job->exit_sent && !job_output_owes(&job->out[0]) && !job_output_owes(&job->out[1]))
         send_exit(job);
     if (job->exit_sent && job->out[0].fd < 0 && job->out[1].fd < 0)
         forget(job);
@@ -325,14 +327,17 @@ static struct job *make_job(struct jobs *jobs, uint32_t id, struct starting *sta
         return NULL;
     struct job_stdio *stdio = &starting->start.stdio;
     *job = (struct job){.owner = jobs, .id = id, .start_us = now_us(), .starting = starting};
-    job_input_init(&job->in, job, steal_fd(&stdio->ours[0]), stdio->is_tty);
-    job_output_init(&job->out[0], job, CTL_STDOUT, steal_fd(&stdio->ours[1]));
-    job_output_init(&job->out[1], job, CTL_STDERR, steal_fd(&stdio->ours[2]));
+    int rc = job_input_init(&job->in, job, steal_fd(&stdio->ours[0]), stdio->is_tty);
+    rc |= job_output_init(&job->out[0], job, CTL_STDOUT, steal_fd(&stdio->ours[1]), stdio->is_tty);
+    rc |= job_output_init(&job->out[1], job, CTL_STDERR, steal_fd(&stdio->ours[2]), stdio->is_tty);
     if (starting->start.spec.timeout_ms > 0)
         job->timer = loop_timer(jobs->loop, starting->start.spec.timeout_ms, timed_out, job);
     add_job(jobs, job);
     starting->job = job;
-    return job;
+    if (rc == 0)
+        return job;
+    forget(job);
+    return NULL;
 }
 
 static int refuse(const struct jobs *jobs, struct err *err)

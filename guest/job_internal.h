@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "guest/job.h"
+#include "guest/job_pipe.h"
 #include "guest/job_start.h"
 #include "guest/worker.h"
 
@@ -15,23 +16,27 @@
 struct job_output {
     struct job *job;
     uint16_t stream;     /* enum ctl_stream */
-    int fd;              /* -1 after the end of file */
-    struct watch *watch; /* only while bytes may be read: a hung-up pipe would wake the loop for ever */
-    uint32_t credit;     /* bytes the host takes now */
-    uint32_t owed;       /* bytes to send before JOB_EXIT */
+    int fd;                /* -1 after the end of file */
+    struct job_pipe *pipe; /* has the fd; NULL: a terminal */
+    struct watch *watch;   /* only while bytes may be read: a hung-up pipe would wake the loop for ever */
+    uint32_t credit;       /* bytes the host takes now */
+    uint32_t owed;         /* bytes to send before JOB_EXIT */
+    bool uncounted;        /* and it is not known yet how many */
+    bool counting;         /* that is what the pipe is busy with */
 };
 
 /* stdin: from the host to the program. */
 struct job_input {
     struct job *job;
-    int fd;              /* -1: not wanted by anybody any more, data is dropped */
-    struct watch *watch; /* only while bytes wait */
+    int fd;                /* -1: not wanted by anybody any more, data is dropped */
+    struct job_pipe *pipe; /* has the fd; NULL: a terminal */
+    struct watch *watch;   /* only while there is no room for the bytes that wait */
     bool tty;
-    bool ended;          /* the host has sent the end of the stream */
-    char last;           /* last byte written, '\n' at the start; tells whether a terminal is at the start of a line */
-    uint32_t window;     /* bytes the host may send now */
-    uint32_t consumed;   /* bytes written to the program and not yet granted to the host again */
-    uint8_t *waiting;    /* bytes the program has not taken yet: [start, end) */
+    bool ended;            /* the host has sent the end of the stream */
+    char last;             /* last byte written, '\n' at the start; tells whether a terminal is at the start of a line */
+    uint32_t window;       /* bytes the host may send now */
+    uint32_t consumed;     /* bytes written to the program and not yet granted to the host again */
+    uint8_t *waiting;      /* bytes the program has not taken yet: [start, end) */
     size_t start, end, capacity;
 };
 
@@ -64,7 +69,7 @@ enum { JOB_BUCKETS = 256 };
 struct jobs {
     struct loop *loop;
     struct channel *channel;
-    struct worker *starter;
+    struct worker *starter, *pipes;
     const struct account_files *accounts;
     struct envlist env;
     size_t count, running;
@@ -87,8 +92,12 @@ void job_settle(struct job *job);
 
 /* job_streams.c */
 
-void job_output_init(struct job_output *out, struct job *job, enum ctl_stream stream, int fd);
-void job_input_init(struct job_input *in, struct job *job, int fd, bool tty);
+/* Take over fd. 0 or -ENOMEM, and the stream is to be closed in each case. */
+int job_output_init(struct job_output *out, struct job *job, enum ctl_stream stream, int fd, bool tty);
+int job_input_init(struct job_input *in, struct job *job, int fd, bool tty);
+
+/* Whether something is to be sent before JOB_EXIT. */
+bool job_output_owes(const struct job_output *out);
 
 /* Starts or stops watching according to credit and congestion. */
 void job_output_update(struct job_output *out);

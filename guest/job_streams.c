@@ -17,27 +17,47 @@
 #include "guest/job_internal.h"
 
 enum {
-    /* A virtio port takes at most 32 KiB in one write, and one frame in one write is the cheapest. */
-    OUTPUT_FRAME = 32 * 1024,
+    /* One frame in one write to the port is the cheapest. */
+    OUTPUT_FRAME = JOB_PIPE_ROOM,
     OUTPUT_CHUNK = OUTPUT_FRAME - sizeof(struct ctl_header),
     CREDIT_BATCH = CTL_STREAM_WINDOW / 4,
     /* More than a pseudo-terminal can hold, whose FIONREAD does not count what its work queue still carries. */
     TERMINAL_CAPACITY = 256 * 1024,
 };
 
-void job_output_init(struct job_output *out, struct job *job, enum ctl_stream stream, int fd)
+static void was_read(void *data, ssize_t n);
+static void was_written(void *data, ssize_t n);
+
+int job_output_init(struct job_output *out, struct job *job, enum ctl_stream stream, int fd, bool tty)
 {
     *out = (struct job_output){.job = job, .stream = (uint16_t)stream, .fd = fd, .credit = CTL_STREAM_WINDOW};
+    if (!tty)
+        out->pipe = job_pipe_new(job->owner->pipes, fd, was_read, out);
+    return tty || out->pipe ? 0 : -ENOMEM;
+}
+
+static void close_end(int *fd, struct job_pipe **pipe, struct watch **watch)
+{
+    watch_del(*watch);
+    *watch = NULL;
+    if (*pipe)
+        job_pipe_drop(*pipe);
+    else if (*fd >= 0)
+        close(*fd);
+    *pipe = NULL;
+    *fd = -1;
 }
 
 void job_output_close(struct job_output *out)
 {
-    watch_del(out->watch);
-    out->watch = NULL;
-    if (out->fd >= 0)
-        close(out->fd);
-    out->fd = -1;
+    close_end(&out->fd, &out->pipe, &out->watch);
     out->owed = 0;
+    out->uncounted = false;
+}
+
+bool job_output_owes(const struct job_output *out)
+{
+    return out->uncounted || out->owed > 0;
 }
 
 static void end_output(struct job_output *out)
@@ -48,7 +68,8 @@ static void end_output(struct job_output *out)
 
 static bool may_read(const struct job_output *out)
 {
-    return out->fd >= 0 && out->credit > 0 && !out->job->owner->congested && !out->job->starting;
+    return out->fd >= 0 && out->credit > 0 && !out->job->owner->congested && !out->job->starting &&
+           !(out->pipe && job_pipe_is_busy(out->pipe));
 }
 
 static void send_output(struct job_output *out, uint8_t *frame, size_t len)
@@ -66,31 +87,61 @@ static void send_output(struct job_output *out, uint8_t *frame, size_t len)
         jobs->congested = true;
 }
 
-/* Reads and sends at most one frame. Returns false when there is nothing (more) just now. */
-static bool read_once(struct job_output *out)
+static size_t room_for_output(const struct job_output *out)
 {
-    uint8_t frame[OUTPUT_FRAME];
-    size_t room = out->credit < OUTPUT_CHUNK ? out->credit : OUTPUT_CHUNK;
-    ssize_t n = read(out->fd, frame + sizeof(struct ctl_header), room);
+    return out->credit < OUTPUT_CHUNK ? out->credit : OUTPUT_CHUNK;
+}
+
+/* Sends what a read has given, in a frame with room for its header. Returns false when there is nothing (more) just now. */
+static bool take_read(struct job_output *out, uint8_t *frame, ssize_t n)
+{
     if (n > 0) {
         send_output(out, frame, (size_t)n);
         return true;
     }
-    if (n < 0 && errno == EINTR)
-        return true;
     out->owed = 0;
     /* The master of a terminal nobody holds any more fails with EIO. */
-    if (n == 0 || errno != EAGAIN)
+    if (n != -EAGAIN)
         end_output(out);
     return false;
+}
+
+/* At most one frame, from what stops nobody. */
+static bool read_here(struct job_output *out)
+{
+    uint8_t frame[OUTPUT_FRAME];
+    ssize_t n;
+    do
+        n = read(out->fd, frame + sizeof(struct ctl_header), room_for_output(out));
+    while (n < 0 && errno == EINTR);
+    return take_read(out, frame, n < 0 ? -errno : n);
+}
+
+static void was_read(void *data, ssize_t n)
+{
+    struct job_output *out = data;
+    if (out->counting) {
+        out->owed = n > 0 ? (uint32_t)n : 0;
+        out->uncounted = out->counting = false;
+    } else {
+        take_read(out, job_pipe_bytes(out->pipe), n);
+    }
+    if (out->uncounted)
+        job_output_drain(out);
+    else
+        job_output_update(out);
+    job_settle(out->job);
 }
 
 static void output_ready(void *data, uint32_t events)
 {
     struct job_output *out = data;
-    (void)events;
-    if (may_read(out))
-        read_once(out);
+    if (may_read(out)) {
+        if (!out->pipe || events & EPOLLHUP)
+            read_here(out);
+        else if (job_pipe_read(out->pipe, sizeof(struct ctl_header), room_for_output(out)) < 0)
+            end_output(out); /* better a short stream than one that never ends */
+    }
     job_output_update(out);
     job_settle(out->job);
 }
@@ -109,21 +160,34 @@ void job_output_update(struct job_output *out)
     }
 }
 
+/* Nobody else has it: what is in it now is all that will ever come, unless it is a terminal. */
+static void drain_here(struct job_output *out)
+{
+    int bytes = 0;
+    if (!out->pipe)
+        out->owed = TERMINAL_CAPACITY;
+    else if (ioctl(out->fd, FIONREAD, &bytes) == 0 && bytes > 0)
+        out->owed = (uint32_t)bytes;
+    /* Once more than owed finds the end of the file. */
+    bool more = may_read(out);
+    while (more) {
+        bool last = out->owed == 0;
+        more = read_here(out) && !last && may_read(out);
+    }
+}
+
 void job_output_drain(struct job_output *out)
 {
     if (out->fd < 0)
         return;
-    int bytes = 0;
-    if (out->job->in.tty)
-        out->owed = TERMINAL_CAPACITY;
-    else if (ioctl(out->fd, FIONREAD, &bytes) == 0 && bytes > 0)
-        out->owed = (uint32_t)bytes;
-    /* Once more than owed finds the end of the file in the usual case of no surviving children. */
-    bool more = may_read(out);
-    while (more) {
-        bool last = out->owed == 0;
-        more = read_once(out) && !last && may_read(out);
-    }
+    bool busy = out->pipe && job_pipe_is_busy(out->pipe);
+    out->uncounted = out->pipe && (busy || !job_pipe_is_alone(out->pipe));
+    if (!out->uncounted)
+        drain_here(out);
+    else if (!busy && job_pipe_count(out->pipe) == 0)
+        out->counting = true;
+    else if (!busy)
+        end_output(out);
     job_output_update(out);
 }
 
@@ -136,9 +200,12 @@ int job_output_credit(struct job_output *out, uint32_t bytes)
     return 0;
 }
 
-void job_input_init(struct job_input *in, struct job *job, int fd, bool tty)
+int job_input_init(struct job_input *in, struct job *job, int fd, bool tty)
 {
     *in = (struct job_input){.job = job, .fd = fd, .tty = tty, .last = '\n', .window = CTL_STREAM_WINDOW};
+    if (!tty && fd >= 0)
+        in->pipe = job_pipe_new(job->owner->pipes, fd, was_written, in);
+    return tty || fd < 0 || in->pipe ? 0 : -ENOMEM;
 }
 
 static void drop_waiting(struct job_input *in)
@@ -150,11 +217,7 @@ static void drop_waiting(struct job_input *in)
 
 void job_input_close(struct job_input *in)
 {
-    watch_del(in->watch);
-    in->watch = NULL;
-    if (in->fd >= 0)
-        close(in->fd);
-    in->fd = -1;
+    close_end(&in->fd, &in->pipe, &in->watch);
     drop_waiting(in);
 }
 
@@ -190,22 +253,6 @@ static void end_terminal_input(struct job_input *in)
     }
 }
 
-/* Writes what the program takes. Returns bytes written. */
-static size_t write_some(struct job_input *in, const uint8_t *bytes, size_t len)
-{
-    ssize_t n;
-    do
-        n = write(in->fd, bytes, len);
-    while (n < 0 && errno == EINTR);
-    if (n > 0) {
-        in->last = (char)bytes[n - 1];
-        return (size_t)n;
-    }
-    if (n < 0 && errno != EAGAIN)
-        reader_gone(in);
-    return 0;
-}
-
 static void finish_if_ended(struct job_input *in)
 {
     if (!in->ended || in->fd < 0 || in->end > in->start)
@@ -215,18 +262,54 @@ static void finish_if_ended(struct job_input *in)
     job_input_close(in);
 }
 
+/* Has what waits written. */
+static void push(struct job_input *in)
+{
+    size_t len = in->end - in->start;
+    ssize_t n;
+    if (in->fd < 0 || len == 0 || in->watch || (in->pipe && job_pipe_is_busy(in->pipe)))
+        return;
+    if (in->pipe) {
+        len = len < JOB_PIPE_ROOM ? len : JOB_PIPE_ROOM;
+        memcpy(job_pipe_bytes(in->pipe), in->waiting + in->start, len);
+        if (job_pipe_write(in->pipe, len) < 0)
+            reader_gone(in);
+        return;
+    }
+    do
+        n = write(in->fd, in->waiting + in->start, len);
+    while (n < 0 && errno == EINTR);
+    was_written(in, n < 0 ? -errno : n);
+}
+
 static void input_ready(void *data, uint32_t events)
 {
     struct job_input *in = data;
     (void)events;
-    size_t taken = write_some(in, in->waiting + in->start, in->end - in->start);
-    in->start += taken;
-    if (in->fd >= 0 && in->start == in->end) {
-        watch_del(in->watch);
-        in->watch = NULL;
+    watch_del(in->watch);
+    in->watch = NULL;
+    push(in);
+}
+
+static void taken(struct job_input *in, size_t bytes)
+{
+    in->start += bytes;
+    in->last = (char)in->waiting[in->start - 1];
+    if (in->start == in->end)
         drop_waiting(in);
-    }
-    grant(in, taken);
+    grant(in, bytes);
+}
+
+static void was_written(void *data, ssize_t n)
+{
+    struct job_input *in = data;
+    if (n > 0)
+        taken(in, (size_t)n);
+    else if (n == 0 || n == -EAGAIN)
+        in->watch = loop_watch(in->job->owner->loop, in->fd, EPOLLOUT, input_ready, in);
+    if (n <= 0 && !in->watch)
+        reader_gone(in);
+    push(in);
     finish_if_ended(in);
 }
 
@@ -248,9 +331,7 @@ static int keep_waiting(struct job_input *in, const uint8_t *bytes, size_t len)
     }
     memcpy(in->waiting + in->end, bytes, len);
     in->end += len;
-    if (!in->watch)
-        in->watch = loop_watch(in->job->owner->loop, in->fd, EPOLLOUT, input_ready, in);
-    return in->watch ? 0 : -ENOMEM;
+    return 0;
 }
 
 int job_input_data(struct job_input *in, const uint8_t *bytes, size_t len)
@@ -258,14 +339,12 @@ int job_input_data(struct job_input *in, const uint8_t *bytes, size_t len)
     if (in->ended || len > in->window)
         return -EPROTO;
     in->window -= (uint32_t)len;
-    if (len == 0)
-        in->ended = true;
-    size_t taken = 0;
-    if (len > 0 && in->fd >= 0 && in->end == in->start)
-        taken = write_some(in, bytes, len);
-    if (in->fd >= 0 && taken < len && keep_waiting(in, bytes + taken, len - taken) < 0)
+    in->ended = len == 0;
+    if (in->fd >= 0 && len > 0 && keep_waiting(in, bytes, len) < 0)
         reader_gone(in);
-    grant(in, in->fd >= 0 ? taken : len);
+    if (in->fd < 0)
+        grant(in, len);
+    push(in);
     finish_if_ended(in);
     return 0;
 }

@@ -5,6 +5,7 @@ GUEST_ENGINE_SOURCES = \
 	guest/cmdline.c guest/cmdline.h \
 	guest/envlist.c guest/envlist.h \
 	guest/job.c guest/job.h guest/job_internal.h \
+	guest/job_pipe.c guest/job_pipe.h \
 	guest/job_start.c guest/job_start.h \
 	guest/job_stdio.c guest/job_stdio.h \
 	guest/job_streams.c \

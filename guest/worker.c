@@ -146,7 +146,7 @@ int worker_submit(struct worker *w, worker_fn *run, worker_fn *done, void *argum
     pthread_mutex_lock(&w->lock);
     append(&w->todo, piece);
     w->waiting++;
-    if (w->waiting > w->idle && w->thread_count < w->max_threads)
+    if (w->waiting > w->idle && w->thread_count < w->max_threads && !w->stop)
         add_thread(w); /* without it the piece waits for one of the others */
     pthread_cond_signal(&w->work);
     pthread_mutex_unlock(&w->lock);
@@ -163,8 +163,10 @@ void worker_free(struct worker *w)
     pthread_mutex_unlock(&w->lock);
     for (unsigned i = 0; i < w->thread_count; i++)
         pthread_join(w->threads[i], NULL);
-    finish(take_all(&w->finished));
-    finish(take_all(&w->todo));
+    while (w->finished.first || w->todo.first) { /* `done` may submit more */
+        finish(take_all(&w->finished));
+        finish(take_all(&w->todo));
+    }
     watch_del(w->watch);
     close(w->event_fd);
     pthread_cond_destroy(&w->work);

@@ -22,6 +22,7 @@ data=$scratch/data
 mkdir "$data" "$data/keep" "$scratch/other"
 echo secret >"$data/keep/file"
 echo plain >"$data/file"
+echo late >"$data/slow-file"
 
 # What a hook can be refused for before anything starts.
 refused 125 'no such program on the PATH' gondolin mount --vfs-hook no-such-program "$scratch/refused"
@@ -34,7 +35,7 @@ refused 125 'its first line is no hello' gondolin mount --image busybox --bind "
     "$scratch/refused"
 refused 125 'it has ended' gondolin mount --image busybox --bind "$data:/srv" --vfs-hook true "$scratch/refused"
 
-# Denies below keep/, waits for the file `go` where the name is "slow", and writes down all lines. A relative argument is
+# Denies below keep/, waits for the file `go` where the name is "slow" or "slow-file" is read, and writes down all lines. A relative argument is
 # one of the directory that gondolin was called in.
 cat >"$scratch/guard.py" <<'END'
 import json, os, sys, threading
@@ -46,7 +47,7 @@ def say(line):
 def decide(e):
     if any(p and p.startswith("keep/") for p in (e["path"], e.get("to"))):
         return say({"id": e["id"], "errno": "EACCES"})
-    if e["path"] == "slow":
+    if e["path"] == "slow" or (e["path"] == "slow-file" and e["op"] == "read"):
         open("go").read()
     say({"id": e["id"], "allow": True})
 print("guard is there", file=sys.stderr)
@@ -111,6 +112,18 @@ in_guest 'mkdir /srv/data/dir/fast' || fail "another one is held up"
 echo >"$scratch/go"
 ends_within 10 "$slow"
 [ -d "$data/slow" ] || fail "the slow one was not done"
+
+# Nor any other program, if the kernel locks the slow one's output while it waits (cat uses sendfile) and a job ends.
+in_guest 'cat /srv/data/slow-file & sleep 2' >"$scratch/slow" &
+slow=$!
+eventually 10 grep -q '"op":"read".*"path":"slow-file"' "$scratch/audit" || fail "the slow read was not asked about"
+for _ in 1 2 3 4; do
+    [ "$(timeout -s KILL 10 gondolin exec "$sb" -- sh -c 'sleep 1; echo up')" = up ] || fail "a slow read holds up the guest"
+done
+[ ! -s "$scratch/slow" ] || fail "the slow read was not waited for"
+echo >"$scratch/go"
+ends_within 10 "$slow"
+[ "$(cat "$scratch/slow")" = late ] || fail "a slow read gave: $(cat "$scratch/slow")"
 
 # Killed while it is to decide: the errno comes at once, and from then on everything fails.
 in_guest 'rmdir /srv/data/slow; ls /srv/data/dir; echo x >/srv/memory/x; echo over' >"$scratch/out" 2>&1 &

@@ -162,6 +162,13 @@ char *machine_shape(struct supervisor *s, struct err *err)
     return NULL;
 }
 
+char *machine_kernel_options(struct supervisor *s)
+{
+    struct vmm_config config = machine_config(s, s->work_dir, NULL);
+    // cppcheck-suppress returnDanglingLifetime // what comes back is malloc'd
+    return s->backend->kernel_options(&config);
+}
+
 char *machine_new_overlay(struct supervisor *s)
 {
     return files_format("%s/root-%u.qcow2", s->work_dir, ++s->overlays);

@@ -54,6 +54,8 @@ ssize_t machine_write_console(struct machine *machine, const char *data, size_t 
 
 /* What a checkpoint needs to have in common with this sandbox, as vmm_backend.shape has it. malloc'd; NULL with *err. */
 char *machine_shape(struct supervisor *s, struct err *err);
+/* vmm_backend.kernel_options of it. */
+char *machine_kernel_options(struct supervisor *s);
 /* The path of an overlay that does not exist yet. malloc'd; NULL on ENOMEM. */
 char *machine_new_overlay(struct supervisor *s);
 

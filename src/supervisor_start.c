@@ -27,7 +27,8 @@ static char *template_key(struct supervisor *s)
     struct err err = {0};
     char version[16], hex[DIGEST_HEX_SIZE];
     cleanup_free char *shape = machine_shape(s, &err);
-    struct digest *digest = shape ? digest_new() : NULL;
+    cleanup_free char *options = shape ? machine_kernel_options(s) : NULL;
+    struct digest *digest = options ? digest_new() : NULL;
     if (!digest) {
         supervisor_log(s, "no template is used: %s", shape ? "out of memory" : err.text);
         return NULL;
@@ -35,8 +36,7 @@ static char *template_key(struct supervisor *s)
     snprintf(version, sizeof version, "%d", CTL_VERSION);
     digest_add_string(digest, version);
     digest_add_string(digest, s->start->image->build_id);
-    digest_add_string(digest, s->start->image->kernel_append);
-    digest_add_string(digest, s->start->options->append);
+    digest_add_string(digest, options);
     digest_add_string(digest, shape);
     digest_end(digest, hex);
     return strdup(hex);

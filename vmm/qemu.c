@@ -520,6 +520,7 @@ const struct vmm_backend vmm_qemu = {
     .save = qemu_save,
     .proceed = qemu_save_proceed,
     .shape = qemu_shape,
+    .kernel_options = qemu_boot_options,
     .stop = qemu_stop,
     .pid = qemu_pid,
     .describe = qemu_describe,

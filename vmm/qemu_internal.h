@@ -18,6 +18,7 @@ int qemu_check(const struct vmm_config *config, struct err *err);
 
 /* vmm_backend.shape. */
 char *qemu_shape(const struct vmm_config *config, struct err *err);
+char *qemu_boot_options(const struct vmm_config *config);
 
 /* Makes the throw-away overlay that the root mode asks for: at config->overlay (VMM_ROOT_COW), or in an unlinked file
  * whose descriptor becomes *fd (VMM_ROOT_MEMORY; in TMPDIR, else /var/tmp). *fd is -1 in every other case. Returns 0 or -errno; nothing is left behind on failure. */

@@ -164,3 +164,12 @@ char *qemu_shape(const struct vmm_config *config, struct err *err)
     argv_free(&argv);
     return text;
 }
+
+char *qemu_boot_options(const struct vmm_config *config)
+{
+    const struct qemu_arch *arch = qemu_arch_find(config->arch);
+    if (!arch)
+        return NULL;
+    const struct qemu_plan plan = {.config = config, .arch = arch, .kvm = qemu_choose_kvm(config, arch)};
+    return qemu_kernel_options(&plan);
+}

@@ -149,6 +149,9 @@ struct vmm_backend {
      * machine, cpu, accel, host cpu and TSC, memory, cpus, devices with addresses, ports): two machines whose texts are
      * equal can load each other's state. malloc'd; NULL with *err set. Starts nothing that outlives the call. */
     char *(*shape)(const struct vmm_config *config, struct err *err);
+    /* The kernel's command line in full, but for what is measured anew at each start. malloc'd; NULL on ENOMEM or where
+     * nothing of that architecture runs. */
+    char *(*kernel_options)(const struct vmm_config *config);
     /* Shutdown ladder for a guest that has already been asked by the agent: quit, then SIGKILL after `grace_ms`.
      * `exited` is called as for any other end. */
     void (*stop)(struct vmm *vm, unsigned grace_ms);

@@ -46,6 +46,7 @@ struct vfspump {
     uint8_t *tx; /* one message on its way to the port */
     size_t tx_start, tx_end;
     bool fuse_watched;
+    uint32_t port_watched; /* the events */
     bool locked; /* there may be locks */
 
     struct asked *asked; /* what is under way; of the thread while it runs */
@@ -133,13 +134,28 @@ static int flush_tx(struct vfspump *p)
     return 0;
 }
 
+static int watch_again(const struct vfspump *p, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return epoll_ctl(p->epoll, EPOLL_CTL_MOD, fd, &event) < 0 ? -errno : 0;
+}
+
 static int watch_fuse(struct vfspump *p, bool on)
 {
-    struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.fd = p->fuse};
     if (p->fuse_watched == on)
         return 0;
     p->fuse_watched = on;
-    return epoll_ctl(p->epoll, EPOLL_CTL_MOD, p->fuse, &event) < 0 ? -errno : 0;
+    return watch_again(p, p->fuse, on ? EPOLLIN : 0);
+}
+
+/* While the host is away it reports that all the time, and is watched by edges. */
+static int watch_port(struct vfspump *p, bool away)
+{
+    uint32_t events = away ? EPOLLIN | EPOLLOUT | EPOLLET : p->tx_end ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    if (p->port_watched == events)
+        return 0;
+    p->port_watched = events;
+    return watch_again(p, p->port, events);
 }
 
 static bool answer(const struct vfspump *p, const struct fuse_in_header *request, int error)
@@ -178,27 +194,36 @@ static bool answer_here(struct vfspump *p, const uint8_t *message, size_t len)
     }
 }
 
-/* Takes requests from the kernel for as long as the port takes them. -ENODEV: unmounted, or aborted. */
+/* 1: one was taken; 0: there is none now. -ENODEV: unmounted, or aborted. */
+static int take_request(struct vfspump *p)
+{
+    ssize_t n = read(p->fuse, p->tx, REQUEST_SIZE);
+    if (n < 0 && (errno == EINTR || errno == ENOENT)) /* ENOENT: its caller was killed in this moment */
+        return 1;
+    if (n < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    size_t len = answer_here(p, p->tx, (size_t)n) ? 0 : vfstell_take(p->tell, p->tx, (size_t)n);
+    if (!len)
+        return 1;
+    int rc = note_request(p, p->tx, len);
+    p->tx_end = len;
+    rc = rc ? rc : flush_tx(p);
+    return rc < 0 ? rc : 1;
+}
+
+/* Takes requests from the kernel for as long as the port takes them. Who asks for one thing after the other has asked for
+ * nothing more yet: looking for it would be in the way of the answer. */
 static int pump_requests(struct vfspump *p)
 {
     int rc = flush_tx(p);
-    bool held = check_held(p);
-    while (rc == 0 && !held && p->tx_end == 0) {
-        ssize_t n = read(p->fuse, p->tx, REQUEST_SIZE);
-        if (n < 0 && (errno == EINTR || errno == ENOENT)) /* ENOENT: its caller was killed in this moment */
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return watch_fuse(p, true);
-        if (n < 0)
-            return -errno;
-        size_t len = answer_here(p, p->tx, (size_t)n) ? 0 : vfstell_take(p->tell, p->tx, (size_t)n);
-        if (!len)
-            continue;
-        rc = note_request(p, p->tx, len);
-        p->tx_end = len;
-        rc = rc ? rc : flush_tx(p);
+    bool held = check_held(p), more = true;
+    while (rc == 0 && more && !held && p->tx_end == 0) {
+        int taken = take_request(p);
+        rc = taken < 0 ? taken : 0;
+        more = taken > 0 && p->asked_count > 1;
     }
-    return rc < 0 ? rc : watch_fuse(p, false);
+    rc = rc ? rc : watch_fuse(p, !held && p->tx_end == 0);
+    return rc ? rc : watch_port(p, p->port_watched & EPOLLET);
 }
 
 /* ---- from the host ---- */
@@ -224,9 +249,10 @@ static void give_to_kernel(struct vfspump *p, const uint8_t *message, size_t len
         ; /* other errors: nobody waits for it any more */
 }
 
+/* A port that is watched by edges has to be emptied; else what has come of a message is worth looking for the rest. */
 static int pump_replies(struct vfspump *p)
 {
-    for (;;) {
+    do {
         ssize_t n = inbox_fill(&p->inbox, p->port);
         if (n <= 0)
             return n == 0 || n == -EAGAIN ? 0 : (int)n; /* 0: the host is not connected now */
@@ -237,7 +263,8 @@ static int pump_replies(struct vfspump *p)
             give_to_kernel(p, message, len);
         if (rc < 0)
             return rc;
-    }
+    } while (p->inbox.start != p->inbox.end || p->port_watched & EPOLLET);
+    return 0;
 }
 
 /* ---- the thread ---- */
@@ -250,7 +277,16 @@ static bool take_wake(struct vfspump *p)
     return atomic_load(&p->stopping);
 }
 
-/* The port is watched by edges: it reports a hang-up for as long as the host is away. */
+static int port_ready(struct vfspump *p, uint32_t events)
+{
+    int rc = watch_port(p, events & EPOLLHUP);
+    rc = rc ? rc : pump_replies(p);
+    if (rc == 0 && p->tx_end)
+        return pump_requests(p);
+    check_held(p);
+    return rc;
+}
+
 static int run(struct vfspump *p)
 {
     int rc = pump_requests(p);
@@ -263,10 +299,7 @@ static int run(struct vfspump *p)
             continue;
         if (event.data.fd == p->wake && take_wake(p))
             return 0;
-        if (event.data.fd == p->port)
-            rc = pump_replies(p);
-        if (rc == 0)
-            rc = pump_requests(p);
+        rc = event.data.fd == p->port ? port_ready(p, event.events) : pump_requests(p);
     }
     return rc;
 }
@@ -314,7 +347,8 @@ static int set_up(struct vfspump *p, const char *place, const char *nonce)
     rc = watch(p, p->wake, EPOLLIN);
     if (rc == 0)
         rc = watch(p, p->fuse, 0);
-    return rc < 0 ? rc : watch(p, p->port, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    p->port_watched = EPOLLIN;
+    return rc < 0 ? rc : watch(p, p->port, p->port_watched);
 }
 
 static int start_thread(struct vfspump *p)

@@ -3,6 +3,7 @@ MOUNTS_TESTS = \
 	tests/integration/config.sh \
 	tests/integration/hostile-mounts.sh \
 	tests/integration/mounts-basic.sh \
+	tests/integration/mounts-below.sh \
 	tests/integration/mounts-coherence.sh \
 	tests/integration/mounts-continue.sh \
 	tests/integration/mounts-hook.sh \

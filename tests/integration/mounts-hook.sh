@@ -151,6 +151,16 @@ in_guest 'cat /srv/other/file' >/dev/null || fail "after restore nothing works"
 gondolin umount "$sb"
 expect_nothing_left
 
+# A fork has the one that it is given.
+cd "$scratch"
+timeout 120 gondolin mount --from before --bind "$data:/srv/data" --vfs-hook 'python3 guard.py' "$sb" || fail "fork"
+cd /
+hook_is deciding || fail "in a fork hook_state is $(status_of hook_state)"
+in_guest 'cat /srv/data/keep/file' 2>/dev/null && fail "in a fork reading is not refused"
+[ "$(in_guest 'cat /srv/data/dir/moved' | tr '\n' ' ')" = 'plain more again ' ] || fail "in a fork what is allowed is not done"
+gondolin umount "$sb"
+expect_nothing_left
+
 # One that never answers, with somebody else at its end of the socket when it is killed.
 cat >"$scratch/silent" <<'END'
 #!/bin/sh

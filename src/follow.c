@@ -2,19 +2,15 @@
 #include "src/follow.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/readers.h"
 #include "src/textring.h"
 
-struct reader {
-    struct reader *next;
-    struct control_handle *handle;
-    struct control_request *parked;
-    size_t parked_size;
-    uint64_t position;
+struct follower {
+    struct reader reader; /* first: a list of these is one of those */
     char note[160]; /* about what it has missed, and how far it has read that */
     size_t note_len, note_at;
     bool in_line; /* the last byte it got was no newline */
@@ -41,16 +37,16 @@ struct follow *follow_new(size_t capacity, const char *lost)
 }
 
 /* A reader that was overtaken: forward to the next whole line; returns the bytes it has missed. */
-static uint64_t catch_up(const struct follow *f, struct reader *r)
+static uint64_t catch_up(const struct follow *f, struct follower *r)
 {
-    uint64_t before = r->position;
+    uint64_t before = r->reader.position;
     if (before >= textring_oldest(f->ring))
         return 0;
-    r->position = textring_first_line(f->ring);
-    return r->position - before;
+    r->reader.position = textring_first_line(f->ring);
+    return r->reader.position - before;
 }
 
-static void note_missed(const struct follow *f, struct reader *r, uint64_t missed)
+static void note_missed(const struct follow *f, struct follower *r, uint64_t missed)
 {
     size_t head = 0;
     if (r->in_line)
@@ -64,7 +60,7 @@ static void note_missed(const struct follow *f, struct reader *r, uint64_t misse
     r->in_line = false;
 }
 
-static void serve_note(struct reader *r, size_t size, struct control_request *request)
+static void serve_note(struct follower *r, size_t size, struct control_request *request)
 {
     const char *from = r->note + r->note_at;
     size_t len = r->note_len - r->note_at < size ? r->note_len - r->note_at : size;
@@ -72,8 +68,10 @@ static void serve_note(struct reader *r, size_t size, struct control_request *re
     control_reply_data(request, from, len);
 }
 
-static bool serve(struct follow *f, struct reader *r, size_t size, struct control_request *request)
+static bool serve(void *data, struct reader *reader, size_t size, struct control_request *request)
 {
+    struct follow *f = data;
+    struct follower *r = (struct follower *)reader;
     uint64_t missed = r->note_at == r->note_len ? catch_up(f, r) : 0;
     if (missed)
         note_missed(f, r, missed);
@@ -81,7 +79,7 @@ static bool serve(struct follow *f, struct reader *r, size_t size, struct contro
         serve_note(r, size, request);
         return true;
     }
-    uint64_t have = textring_total(f->ring) - r->position;
+    uint64_t have = textring_total(f->ring) - reader->position;
     if (!have)
         return false;
     size_t len = have < size ? (size_t)have : size;
@@ -90,8 +88,8 @@ static bool serve(struct follow *f, struct reader *r, size_t size, struct contro
         control_reply_error(request, ENOMEM, "out of memory");
         return true;
     }
-    textring_copy(f->ring, r->position, copy, len);
-    r->position += len;
+    textring_copy(f->ring, reader->position, copy, len);
+    reader->position += len;
     r->in_line = copy[len - 1] != '\n';
     control_reply_data(request, copy, len);
     free(copy);
@@ -101,15 +99,7 @@ static bool serve(struct follow *f, struct reader *r, size_t size, struct contro
 void follow_add(struct follow *f, const void *bytes, size_t len)
 {
     textring_add(f->ring, bytes, len);
-    for (struct reader *r = f->readers; r; r = r->next) {
-        struct control_request *parked = r->parked;
-        if (parked) {
-            r->parked = NULL;
-            if (!serve(f, r, r->parked_size, parked))
-                r->parked = parked;
-        }
-        control_notify(r->handle);
-    }
+    readers_wake(f->readers, serve, f);
 }
 
 void follow_end(struct follow *f)
@@ -132,34 +122,19 @@ void follow_free(struct follow *f)
 
 int follow_open(struct follow *f, struct control_handle *handle)
 {
-    struct reader *r = calloc(1, sizeof *r);
+    struct reader *r = readers_add(&f->readers, sizeof(struct follower), handle);
     if (!r)
         return ENOMEM;
-    *r = (struct reader){.next = f->readers, .handle = handle, .position = textring_total(f->ring)};
-    f->readers = r;
-    control_handle_set_state(handle, r);
+    r->position = textring_total(f->ring);
     return 0;
 }
 
 void follow_release(struct follow *f, struct control_handle *handle)
 {
-    for (struct reader **at = &f->readers; *at; at = &(*at)->next) {
-        if ((*at)->handle == handle) {
-            struct reader *r = *at;
-            *at = r->next;
-            if (r->parked)
-                control_reply_data(r->parked, NULL, 0);
-            free(r);
-            return;
-        }
-    }
-}
-
-static void interrupted(struct control_request *request, void *data)
-{
-    struct reader *r = data;
-    r->parked = NULL;
-    control_reply_error(request, EINTR, "interrupted");
+    struct reader *r = readers_remove(&f->readers, handle);
+    if (r && r->parked)
+        control_reply_data(r->parked, NULL, 0);
+    free(r);
 }
 
 void follow_read(struct follow *f, struct control_handle *handle, size_t size, struct control_request *request)
@@ -169,21 +144,14 @@ void follow_read(struct follow *f, struct control_handle *handle, size_t size, s
         return;
     if (!r || f->ended)
         control_reply_data(request, NULL, 0);
-    else if (control_handle_flags(handle) & O_NONBLOCK)
-        control_reply_error(request, EAGAIN, "nothing new");
-    else if (r->parked)
-        control_reply_error(request, EBUSY, "another read of this descriptor is waiting");
-    else {
-        r->parked = request;
-        r->parked_size = size;
-        control_request_on_interrupt(request, interrupted, r);
-    }
+    else
+        reader_park(r, size, request, "nothing new");
 }
 
 unsigned follow_poll(struct follow *f, struct control_handle *handle)
 {
-    const struct reader *r = control_handle_state(handle);
-    bool nothing = r && r->position == textring_total(f->ring) && r->note_at == r->note_len;
+    const struct follower *r = control_handle_state(handle);
+    bool nothing = r && r->reader.position == textring_total(f->ring) && r->note_at == r->note_len;
     if (f->ended)
         return POLLIN | POLLHUP;
     return nothing ? POLLOUT : POLLIN | POLLOUT;

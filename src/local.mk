@@ -66,6 +66,7 @@ src_libsupervisor_a_SOURCES = \
 	src/machine_link.c src/machine_link.h \
 	src/operation.c \
 	src/outstream.c src/outstream.h \
+	src/readers.c src/readers.h \
 	src/record.c src/record.h \
 	src/supervisor.c src/supervisor.h src/supervisor_internal.h \
 	src/supervisor_end.c \

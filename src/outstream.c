@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "src/proto.h"
+#include "src/readers.h"
 
 enum {
     KEEP_IN_MEMORY = 256 * 1024,
@@ -17,14 +18,6 @@ enum {
     CREDIT_STEP = CTL_STREAM_WINDOW / 4, /* credit is given back in such pieces: a frame for each byte read would do harm */
 };
 #define KEEP_AT_MOST (UINT64_C(1) << 30) /* then the job waits, like one whose output nobody reads */
-
-struct reader {
-    struct reader *next;
-    struct control_handle *handle;
-    struct control_request *parked;
-    size_t parked_size;
-    uint64_t position;
-};
 
 struct outstream {
     bool keep, ended;
@@ -186,8 +179,9 @@ static void consume(struct outstream *s, size_t len)
 }
 
 /* Answers a read when there is something to answer; false: it has to wait. */
-static bool serve(struct outstream *s, struct reader *r, size_t size, struct control_request *request)
+static bool serve(void *data, struct reader *r, size_t size, struct control_request *request)
 {
+    struct outstream *s = data;
     uint64_t have = available(s, r);
     if (!have && !s->ended)
         return false;
@@ -212,19 +206,6 @@ static bool serve(struct outstream *s, struct reader *r, size_t size, struct con
     return true;
 }
 
-static void wake_readers(struct outstream *s)
-{
-    for (struct reader *r = s->readers; r; r = r->next) {
-        struct control_request *parked = r->parked;
-        if (parked) {
-            r->parked = NULL;
-            if (!serve(s, r, r->parked_size, parked))
-                r->parked = parked;
-        }
-        control_notify(r->handle);
-    }
-}
-
 int outstream_append(struct outstream *s, const uint8_t *bytes, size_t len)
 {
     if (s->ended || len > s->credited - s->total)
@@ -239,7 +220,7 @@ int outstream_append(struct outstream *s, const uint8_t *bytes, size_t len)
     s->total += len;
     if (s->keep)
         give_credit(s, len);
-    wake_readers(s);
+    readers_wake(s->readers, serve, s);
     return 0;
 }
 
@@ -248,7 +229,7 @@ void outstream_end(struct outstream *s)
     if (s->ended)
         return;
     s->ended = true;
-    wake_readers(s);
+    readers_wake(s->readers, serve, s);
 }
 
 bool outstream_ended(const struct outstream *s)
@@ -265,35 +246,15 @@ int outstream_open(struct outstream *s, struct control_handle *handle)
 {
     if (!s->keep && s->readers)
         return EBUSY;
-    struct reader *r = calloc(1, sizeof *r);
-    if (!r)
-        return ENOMEM;
-    r->handle = handle;
-    r->next = s->readers;
-    s->readers = r;
-    control_handle_set_state(handle, r);
-    return 0;
+    return readers_add(&s->readers, sizeof(struct reader), handle) ? 0 : ENOMEM;
 }
 
 void outstream_release(struct outstream *s, struct control_handle *handle)
 {
-    for (struct reader **at = &s->readers; *at; at = &(*at)->next) {
-        if ((*at)->handle == handle) {
-            struct reader *r = *at;
-            *at = r->next;
-            if (r->parked)
-                control_reply_error(r->parked, EBADF, "closed");
-            free(r);
-            return;
-        }
-    }
-}
-
-static void interrupted(struct control_request *request, void *data)
-{
-    struct reader *r = data;
-    r->parked = NULL;
-    control_reply_error(request, EINTR, "interrupted");
+    struct reader *r = readers_remove(&s->readers, handle);
+    if (r && r->parked)
+        control_reply_error(r->parked, EBADF, "closed");
+    free(r);
 }
 
 void outstream_read(struct outstream *s, struct control_handle *handle, size_t size, struct control_request *request)
@@ -301,17 +262,8 @@ void outstream_read(struct outstream *s, struct control_handle *handle, size_t s
     struct reader *r = control_handle_state(handle);
     if (!r)
         control_reply_error(request, ESTALE, "the job has been removed");
-    else if (serve(s, r, size, request))
-        return;
-    else if (control_handle_flags(handle) & O_NONBLOCK)
-        control_reply_error(request, EAGAIN, "nothing to read yet");
-    else if (r->parked)
-        control_reply_error(request, EBUSY, "another read of this descriptor is waiting");
-    else {
-        r->parked = request;
-        r->parked_size = size;
-        control_request_on_interrupt(request, interrupted, r);
-    }
+    else if (!serve(s, r, size, request))
+        reader_park(r, size, request, "nothing to read yet");
 }
 
 unsigned outstream_poll(struct outstream *s, struct control_handle *handle)
@@ -373,6 +325,6 @@ int outstream_restore(struct outstream *s, const struct outstream_record *record
     s->ended = record->ended;
     for (struct reader *r = s->readers; r; r = r->next)
         r->position = r->position < s->total ? r->position : s->total;
-    wake_readers(s);
+    readers_wake(s->readers, serve, s);
     return rc;
 }

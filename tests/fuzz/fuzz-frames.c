@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control frames of a hostile guest, with jobs in every state and users who read, write and give up meanwhile. The input is
  * a list of commands, each a byte and its operands.
- * SOURCES: src/agent_link.c src/bin_dir.c images/names.c src/jobs.c src/job_dir.c src/job_files.c src/job_input.c src/job_run.c src/job_values.c src/job_wait.c src/outstream.c src/ctl_verbs.c src/shquote.c src/nearest.c src/channel.c src/loop.c src/err.c src/printable.c fs/control.c fs/control_fuse.c fs/control_list.c -lfuse3 -ljson-c */
+ * SOURCES: src/agent_link.c src/bin_dir.c images/names.c src/jobs.c src/job_dir.c src/job_files.c src/job_input.c src/job_run.c src/job_values.c src/job_wait.c src/outstream.c src/readers.c src/ctl_verbs.c src/shquote.c src/nearest.c src/channel.c src/loop.c src/err.c src/printable.c fs/control.c fs/control_fuse.c fs/control_list.c -lfuse3 -ljson-c */
 #define FUSE_USE_VERSION 314
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* jobs_restore on any JSON, as an imported checkpoint may hold it: refused, or a table that is sound enough to be recorded
  * and restored again. Everything behind the first newline is output that nobody has read.
- * SOURCES: src/job_record.c src/jobs.c src/job_dir.c src/job_files.c src/job_input.c src/job_run.c src/job_values.c src/job_wait.c src/outstream.c src/agent_link.c src/channel.c src/loop.c src/ctl_verbs.c src/shquote.c src/nearest.c src/printable.c src/err.c fs/control.c fs/control_fuse.c fs/control_list.c -lfuse3 -ljson-c */
+ * SOURCES: src/job_record.c src/jobs.c src/job_dir.c src/job_files.c src/job_input.c src/job_run.c src/job_values.c src/job_wait.c src/outstream.c src/readers.c src/agent_link.c src/channel.c src/loop.c src/ctl_verbs.c src/shquote.c src/nearest.c src/printable.c src/err.c fs/control.c fs/control_fuse.c fs/control_list.c -lfuse3 -ljson-c */
 #include <string.h>
 
 #include "src/job_record.h"

@@ -60,12 +60,18 @@ def write_ctl(sandbox, line):
         ctl.write(line.encode())
 
 
+def touch_script(mebibytes):
+    """Fills memory with what is not zero."""
+    return ("mkdir -p /mnt && mount -t tmpfs -o size=100% tmpfs /mnt && head -c 1048576 /dev/urandom >/mnt/piece && "
+            f"for i in $(seq {mebibytes}); do cat /mnt/piece; done >/mnt/touched")
+
+
 def sizes(bench, report):
     for memory, touched in SIZES:
         name = f"bench-{os.getpid()}"
         with Sandbox(bench, "--memory", f"{memory}M") as sandbox:
             if touched:
-                sandbox.run(f"mkdir -p /mnt && mount -t tmpfs -o size=100% tmpfs /mnt && yes gondolin | head -c {touched}M >/mnt/touched")
+                sandbox.run(touch_script(touched))
             begin = time.monotonic()
             os.mkdir(f"{sandbox.mountpoint}/checkpoints/{name}")
             total = time.monotonic() - begin

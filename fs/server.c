@@ -237,13 +237,20 @@ static bool is_lock(uint32_t opcode)
     return opcode == FUSE_GETLK || opcode == FUSE_SETLK || opcode == FUSE_SETLKW;
 }
 
+/* What is made and then cannot be named would have to be removed again. */
+static bool makes_node(uint32_t opcode)
+{
+    return opcode == FUSE_MKNOD || opcode == FUSE_MKDIR || opcode == FUSE_SYMLINK || opcode == FUSE_CREATE;
+}
+
 static int run(struct call *call)
 {
     uint32_t opcode = call->request.op->opcode;
     call_fn *fn = opcode < sizeof CALLS / sizeof *CALLS ? CALLS[opcode] : NULL;
     if (!fn || (is_lock(opcode) && !call->server->locks))
         return -ENOSYS;
-    int result = fn(call);
+    int result = makes_node(opcode) ? server_node_room(call) : 0;
+    result = result ? result : fn(call);
     return result == -ENOSYS ? -EOPNOTSUPP : result;
 }
 

@@ -21,6 +21,7 @@ typedef void server_send_fn(void *data, const void *message, size_t len);
 struct server_config {
     uint32_t max_write;   /* and max_read; at most 128 KiB */
     uint32_t max_nodes;   /* live node ids; ENFILE beyond */
+    bool forgets;         /* the peer can be asked to forget nodes (server_invalidate_all), and is, before that */
     uint32_t max_handles; /* open files and directories; ENFILE beyond */
     bool locks;           /* serve locks (else the peer's kernel keeps its own); takes SIGUSR1 for itself */
     unsigned workers;     /* threads for requests that can block (fsync, locks, ...); the rest runs in the caller */
@@ -50,7 +51,9 @@ bool server_invalidate_entry(struct server *server, struct vfs_node *directory, 
 /* Nobody knows what has changed: a notice for each node that the peer knows. (Names it keeps until their time is over.) */
 void server_invalidate_known(struct server *server);
 
-/* Nobody knows what has changed: one notice that stands for all nodes. */
+/* Nobody knows what has changed: one notice that stands for all nodes. The same notice asks a peer that `forgets` to send FORGET
+ * for what it does not use: when three quarters of max_nodes are there, and then again for each sixteenth more. From then on
+ * listings have no nodes in them, and with all of them taken requests that may need one wait for a FORGET. */
 bool server_invalidate_all(struct server *server);
 
 /* What the peer knows by number (nodes and open files), for another server that goes on with this one's session: in

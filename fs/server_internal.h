@@ -51,6 +51,8 @@ struct server {
 
     pthread_mutex_t lock; /* for all below, and for lookups, pins and released of what is in them */
     struct slots nodes;
+    uint32_t ask_at; /* with so many nodes the peer is asked to forget some */
+    pthread_cond_t node_gone;
     struct hash nodes_by_vnode;
     struct node root; /* id 1, never in `nodes` */
     struct slots handles;
@@ -82,6 +84,10 @@ typedef int call_fn(struct call *call);
 
 /* Takes over the entry's reference, or the one of a node that is known already. -ENFILE or -ENOMEM: given back. */
 int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id);
+/* Before what may enter a node: whether there will be room. -ENFILE after a while; CALL_WAITS where that may take a while. */
+int server_node_room(const struct call *call);
+/* Whether those that are not needed are better not entered. */
+bool server_nodes_are_many(struct server *server);
 /* One that an earlier server gave this id; as slots_restore. Nothing stands behind it yet. */
 int server_node_restore(struct server *server, uint64_t id, uint32_t type, uint64_t lookups);
 /* What stands behind it. Takes over the reference; gives it back where another id has the node, or this one has one. */

@@ -46,7 +46,7 @@ static int put_absence(struct call *call)
     return sizeof *out;
 }
 
-int server_lookup(struct call *call)
+static int look_up(struct call *call)
 {
     struct vfs *vfs = call->server->vfs;
     struct vfs_entry entry = {.node = NULL};
@@ -56,6 +56,16 @@ int server_lookup(struct call *call)
     if (rc == 0)
         rc = server_put_entry(call->server, &entry, call->body);
     return rc < 0 ? rc : (int)sizeof(struct fuse_entry_out);
+}
+
+/* What is known already needs no room. */
+int server_lookup(struct call *call)
+{
+    int rc = look_up(call);
+    if (rc != -ENFILE)
+        return rc;
+    rc = server_node_room(call);
+    return rc ? rc : look_up(call);
 }
 
 /* The handle of a request where naming one is optional. */

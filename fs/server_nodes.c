@@ -3,10 +3,14 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "fs/server_internal.h"
 
-enum { LEAST_LIMIT = 1024 }; /* what a process has unless somebody took it away; with less there is little to share out */
+enum {
+    LEAST_LIMIT = 1024, /* what a process has unless somebody took it away; with less there is little to share out */
+    FORGET_MS = 2000,   /* a peer that is busy, and runs under emulation */
+};
 
 uint32_t server_node_budget(uint32_t max_handles, uint32_t spare, uint32_t most)
 {
@@ -56,6 +60,59 @@ static int add(struct server *server, const struct vfs_entry *entry, struct node
     return 0;
 }
 
+/* ---- room ---- */
+
+static uint32_t many(const struct server *server)
+{
+    return server->config.max_nodes / 4 * 3;
+}
+
+bool server_nodes_are_many(struct server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    bool are_many = server->config.forgets && server->nodes.count >= many(server);
+    pthread_mutex_unlock(&server->lock);
+    return are_many;
+}
+
+/* With the lock held, after one more. */
+static bool is_to_ask(struct server *server)
+{
+    if (!server->config.forgets || server->nodes.count < server->ask_at)
+        return false;
+    server->ask_at = server->nodes.count + server->config.max_nodes / 16 + 1;
+    return true;
+}
+
+/* With the lock held, after one less. */
+static void one_gone(struct server *server)
+{
+    if (server->nodes.count < many(server))
+        server->ask_at = many(server);
+    pthread_cond_signal(&server->node_gone);
+}
+
+int server_node_room(const struct call *call)
+{
+    struct server *server = call->server;
+    struct timespec until;
+    int rc = 0;
+    if (!server->config.forgets)
+        return 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += FORGET_MS / 1000;
+    pthread_mutex_lock(&server->lock);
+    while (rc == 0 && server->nodes.count >= server->config.max_nodes)
+        if (!call->may_wait)
+            rc = CALL_WAITS;
+        else if (pthread_cond_clockwait(&server->node_gone, &server->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
+            rc = -ENFILE;
+    pthread_mutex_unlock(&server->lock);
+    return rc;
+}
+
+/* ---- entering and leaving ---- */
+
 int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id)
 {
     int rc = 0;
@@ -68,9 +125,12 @@ int server_node_enter(struct server *server, const struct vfs_entry *entry, uint
         node->lookups++;
         *id = node->id;
     }
+    bool ask = rc == 0 && !known && is_to_ask(server);
     pthread_mutex_unlock(&server->lock);
     if (known || rc < 0)
         server->vfs->ops->forget(server->vfs, entry->node);
+    if (ask)
+        server_invalidate_all(server);
     return rc;
 }
 
@@ -130,6 +190,7 @@ static void take_out(struct server *server, struct node *node)
     if (node->vnode)
         hash_remove(&server->nodes_by_vnode, &node->by_vnode);
     slots_del(&server->nodes, node->id);
+    one_gone(server);
 }
 
 /* Takes the node out of the tables when nothing refers to it any more; the caller then drops it without the lock. */
@@ -177,6 +238,8 @@ void server_node_forget(struct server *server, uint64_t id, uint64_t lookups)
 int server_nodes_init(struct server *server)
 {
     slots_init(&server->nodes, server->config.max_nodes);
+    server->ask_at = many(server);
+    pthread_cond_init(&server->node_gone, NULL);
     return hash_init(&server->nodes_by_vnode);
 }
 
@@ -209,5 +272,6 @@ void server_nodes_clear(struct server *server)
 void server_nodes_fini(struct server *server)
 {
     slots_fini(&server->nodes);
+    pthread_cond_destroy(&server->node_gone);
     hash_fini(&server->nodes_by_vnode);
 }

@@ -25,7 +25,7 @@ static void put_plus(struct listing *listing, const struct vfs_dirent *entry, st
     struct vfs_entry found;
     char name[WIRE_NAME_LIMIT + 1];
     *out = (struct fuse_entry_out){0};
-    if (is_dot_or_dotdot(entry))
+    if (is_dot_or_dotdot(entry) || server_nodes_are_many(server))
         return;
     memcpy(name, entry->name, entry->len);
     name[entry->len] = '\0';

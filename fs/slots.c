@@ -60,6 +60,7 @@ int slots_add(struct slots *s, void *item, uint64_t *id)
     slot->generation = (slot->generation + 1) & GENERATION_MASK;
     if (slot->generation == 0) /* generation 0 would give ids below 2^24, where the root's is */
         slot->generation = 1;
+    s->count++;
     *id = (uint64_t)slot->generation << SLOTS_INDEX_BITS | index;
     return 0;
 }
@@ -90,6 +91,7 @@ int slots_restore(struct slots *s, void *item, uint64_t id)
         s->used++;
     }
     s->slots[index].item = item;
+    s->count++;
     return 0;
 }
 
@@ -105,6 +107,7 @@ void slots_del(struct slots *s, uint64_t id)
 {
     uint32_t index = (uint32_t)(id & (SLOTS_MAX - 1));
     s->slots[index].item = NULL;
+    s->count--;
     add_to_free(s, index);
 }
 

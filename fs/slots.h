@@ -18,6 +18,7 @@ struct slot {
 struct slots {
     struct slot *slots;
     uint32_t used;     /* slots that have ever held something */
+    uint32_t count;    /* items */
     uint32_t capacity; /* slots allocated */
     uint32_t max;
     uint32_t free_head, free_tail; /* a queue of free slots; SLOTS_MAX ends it */

@@ -189,7 +189,7 @@ static int make_server(struct worker *w, const char *nonce)
 {
     const struct server_config config = {
         .max_write = WIRE_IO_LIMIT, .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, MAX_NODES),
-        .max_handles = MAX_HANDLES, .locks = true,
+        .max_handles = MAX_HANDLES, .forgets = true, .locks = true,
         .workers = w->hook ? WORKERS_THAT_ASK : WORKERS, .slow = w->hook, .keep_timeout = KEEP_SECONDS};
     w->server = server_new(&config, w->table, send_message, w);
     if (!w->server)

@@ -32,6 +32,7 @@ gondolin_guest_SOURCES = \
 	guest/rootserve.c guest/rootserve.h \
 	guest/standstill.c guest/standstill.h \
 	guest/uevent.c guest/uevent.h \
+	guest/vfsforget.c guest/vfsforget.h \
 	guest/vfsmount.c guest/vfsmount.h \
 	guest/vfspump.c guest/vfspump.h \
 	guest/vfstell.c guest/vfstell.h \

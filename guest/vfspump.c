@@ -21,6 +21,7 @@
 #include "fs/inbox.h"
 #include "fs/notifier.h"
 #include "fs/wire.h"
+#include "guest/vfsforget.h"
 #include "guest/vfstell.h"
 
 enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096, LOCK_REQUEST = sizeof(struct fuse_in_header) + sizeof(struct fuse_lk_in) };
@@ -41,6 +42,7 @@ struct vfspump {
     void *data;
     struct notifier *notifier;
     struct vfstell *tell;
+    struct vfsforget *forget;
     atomic_bool quiet; /* what is announced is no news, but what another server cannot vouch for */
     struct inbox inbox;
     uint8_t *tx; /* one message on its way to the port */
@@ -228,8 +230,24 @@ static int pump_requests(struct vfspump *p)
 
 /* ---- from the host ---- */
 
+/* The host has about as many files open as it may (fs/server.h). */
+static bool asks_to_forget(const uint8_t *message, size_t len)
+{
+    struct fuse_out_header header;
+    struct fuse_notify_inval_inode_out inode;
+    memcpy(&header, message, sizeof header);
+    if (header.error != FUSE_NOTIFY_INVAL_INODE || len != sizeof header + sizeof inode)
+        return false;
+    memcpy(&inode, message + sizeof header, sizeof inode);
+    return inode.ino == 0;
+}
+
 static void take_notice(struct vfspump *p, const uint8_t *message, size_t len)
 {
+    if (asks_to_forget(message, len)) {
+        vfsforget_ask(p->forget);
+        return;
+    }
     notifier_send(p->notifier, message, len, false);
     notifier_end(p->notifier);
     if (!atomic_load(&p->quiet))
@@ -340,7 +358,8 @@ static int set_up(struct vfspump *p, const char *place, const char *nonce)
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->notifier = notifier_new(p->fuse);
     p->tell = vfstell_new(place, p->fuse);
-    if (rc < 0 || !p->tell || !p->tx || p->wake < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
+    p->forget = vfsforget_new(place);
+    if (rc < 0 || !p->tell || !p->forget || !p->tx || p->wake < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
         return rc < 0 ? rc : -errno;
     sync_mark(p->tx, nonce);
     p->tx_end = SYNC_MARK;
@@ -375,6 +394,7 @@ static void stop_thread(struct vfspump *p)
 
 static void release(struct vfspump *p)
 {
+    vfsforget_free(p->forget);
     vfstell_free(p->tell);
     notifier_stop(p->notifier);
     while (!notifier_join(p->notifier))

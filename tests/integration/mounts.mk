@@ -10,6 +10,7 @@ MOUNTS_TESTS = \
 	tests/integration/mounts-inotify.sh \
 	tests/integration/mounts-killed.sh \
 	tests/integration/mounts-locks.sh \
+	tests/integration/mounts-many.sh \
 	tests/integration/mounts-owner.sh \
 	tests/integration/mounts-programs.sh \
 	tests/integration/mounts-restart.sh \

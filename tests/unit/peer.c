@@ -41,6 +41,7 @@ static void make_server(struct peer *peer, const struct peer_options *options)
         .max_handles = options->max_handles ? options->max_handles : 16,
         .workers = options->workers,
         .locks = options->locks,
+        .forgets = options->forgets,
         .slow = options->slow,
         .attr_timeout = 1.5,
         .entry_timeout = 2,

@@ -278,6 +278,37 @@ Test(server, tables_are_bounded_and_recover)
     peer_free(peer);
 }
 
+/* Asked for at three quarters, listings without nodes from then on, and with all of them taken waiting for a FORGET. */
+Test(server, a_peer_that_forgets_is_asked_to, .timeout = 60)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+    struct peer *peer = peer_new(&(struct peer_options){.max_nodes = 4, .workers = 1, .forgets = true});
+    uint64_t ids[4];
+    for (size_t i = 0; i < 5; i++)
+        peer_put_file(peer->tree_fd, names[i], "");
+    for (size_t i = 0; i < 4; i++) {
+        cr_expect_eq(peer_answered(peer, 0), i == 3, "%zu", i);
+        ids[i] = peer_lookup(peer, ROOT, names[i]);
+        cr_assert_neq(ids[i], 0);
+    }
+    cr_expect_eq(peer_lookup(peer, ROOT, "a"), ids[0], "known ones need no room");
+    struct fuse_read_in list = {.fh = peer_opendir(peer, ROOT), .size = 4096};
+    cr_assert_eq(PEER_CALL(peer, FUSE_READDIRPLUS, ROOT, PEER_ARGS(list)), 0);
+    const struct fuse_direntplus *first = (const struct fuse_direntplus *)peer_reply(peer)->body;
+    cr_expect_eq(first->entry_out.nodeid, 0);
+
+    cr_assert_eq(send_args(peer, FUSE_LOOKUP, ROOT, "e", 2), 0);
+    uint64_t waiting = peer_last_unique(peer);
+    cr_expect_not(peer_answered(peer, waiting));
+    struct fuse_forget_in forget = {.nlookup = 1};
+    cr_assert_eq(send_args(peer, FUSE_FORGET, ids[1], &forget, sizeof forget), 0);
+    cr_expect_eq(peer_reply_to(peer, waiting)->header.error, 0);
+    uint64_t node, fh;
+    cr_expect_eq(peer_create(peer, ROOT, "f", O_RDWR, 0644, &node, &fh), -ENFILE, "nothing is forgotten");
+    cr_expect_eq(faccessat(peer->tree_fd, "f", F_OK, 0), -1, "then nothing is made");
+    peer_free(peer);
+}
+
 Test(server, malformed_bodies_are_answered_and_the_session_goes_on)
 {
     struct peer *peer = peer_new(&defaults);

@@ -237,8 +237,7 @@ static bool is_lock(uint32_t opcode)
     return opcode == FUSE_GETLK || opcode == FUSE_SETLK || opcode == FUSE_SETLKW;
 }
 
-/* What is made and then cannot be named would have to be removed again. */
-static bool makes_node(uint32_t opcode)
+bool server_makes_node(uint32_t opcode)
 {
     return opcode == FUSE_MKNOD || opcode == FUSE_MKDIR || opcode == FUSE_SYMLINK || opcode == FUSE_CREATE;
 }
@@ -249,7 +248,7 @@ static int run(struct call *call)
     call_fn *fn = opcode < sizeof CALLS / sizeof *CALLS ? CALLS[opcode] : NULL;
     if (!fn || (is_lock(opcode) && !call->server->locks))
         return -ENOSYS;
-    int result = makes_node(opcode) ? server_node_room(call) : 0;
+    int result = server_makes_node(opcode) ? server_node_room(call) : 0;
     result = result ? result : fn(call);
     return result == -ENOSYS ? -EOPNOTSUPP : result;
 }
@@ -334,7 +333,7 @@ static bool queue(const struct call *call, const uint8_t *message)
     memcpy(job->message, message, len);
     follow_copy(&job->call.request, message, job->message);
     job->call.body = job->body;
-    job->call.may_wait = true;
+    job->call.may_wait = job->call.in_pool = true;
     if (pool_submit(call->server->pool, &job->pool_job))
         return true;
     free_job(job);

@@ -71,6 +71,7 @@ struct call {
     struct node *node2;      /* pinned: the second node of rename, link, copy */
     void *body;              /* room for the reply's body, aligned to 8, server_body_size() bytes; a header's before it */
     bool may_wait;           /* false: answer CALL_WAITS instead of waiting for a disk */
+    bool in_pool;            /* not in the thread that receives, which alone hears what the peer forgets */
 };
 
 enum {
@@ -82,8 +83,9 @@ enum {
  * while !may_wait). */
 typedef int call_fn(struct call *call);
 
-/* Takes over the entry's reference, or the one of a node that is known already. -ENFILE or -ENOMEM: given back. */
-int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id);
+/* Takes over the entry's reference, or the one of a node that is known already. -ENFILE or -ENOMEM: given back. Where the peer
+ * forgets, only what has been `made` may have the last places: it would have to be removed again. */
+int server_node_enter(struct server *server, const struct vfs_entry *entry, bool made, uint64_t *id);
 /* Before what may enter a node: whether there will be room. -ENFILE after a while; CALL_WAITS where that may take a while. */
 int server_node_room(const struct call *call);
 /* Whether those that are not needed are better not entered. */
@@ -121,8 +123,11 @@ void server_handles_clear(struct server *server);
 /* Bytes at call->body. */
 size_t server_body_size(const struct server *server);
 
-/* Puts an entry into a reply: enters its node, fills *out. -ENFILE or -ENOMEM. */
-int server_put_entry(struct server *server, const struct vfs_entry *entry, struct fuse_entry_out *out);
+/* Puts an entry into a reply: enters its node, fills *out. What another thread than the receiving one answers may come after
+ * the news that makes it wrong, and is not to be kept. -ENFILE or -ENOMEM. */
+int server_put_entry(const struct call *call, const struct vfs_entry *entry, struct fuse_entry_out *out);
+/* Whether requests with this opcode make something that gets a node. */
+bool server_makes_node(uint32_t opcode);
 /* What a FUSE reply says about how long something stays valid. */
 void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec);
 

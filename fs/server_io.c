@@ -55,7 +55,7 @@ int server_create(struct call *call)
                               how_to_open(in->open_flags), &entry, &file);
     if (rc < 0)
         return rc;
-    rc = server_put_entry(call->server, &entry, &out->entry);
+    rc = server_put_entry(call, &entry, &out->entry);
     if (rc < 0) {
         vfs->ops->release(vfs, file);
         return rc;

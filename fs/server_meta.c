@@ -4,6 +4,8 @@
 
 #include "fs/server_internal.h"
 
+enum { LOOKUP_TRIES = 16 };
+
 static const uint32_t KEEP = VFS_KEEP_ATTR | VFS_KEEP_NAME;
 
 void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec)
@@ -12,16 +14,16 @@ void server_put_timeout(double seconds, uint64_t *out_sec, uint32_t *out_nsec)
     *out_nsec = (uint32_t)((seconds - (double)*out_sec) * 1e9);
 }
 
-int server_put_entry(struct server *server, const struct vfs_entry *entry, struct fuse_entry_out *out)
+int server_put_entry(const struct call *call, const struct vfs_entry *entry, struct fuse_entry_out *out)
 {
-    const struct server_config *c = &server->config;
-    uint32_t flags = entry->attr.flags;
+    const struct server_config *c = &call->server->config;
+    uint32_t flags = call->in_pool ? 0 : entry->attr.flags;
     *out = (struct fuse_entry_out){.attr = entry->attr};
     out->attr.flags &= ~KEEP;
     server_put_timeout(flags & VFS_KEEP_NAME ? c->keep_timeout : c->entry_timeout, &out->entry_valid,
                        &out->entry_valid_nsec);
     server_put_timeout(flags & VFS_KEEP_ATTR ? c->keep_timeout : c->attr_timeout, &out->attr_valid, &out->attr_valid_nsec);
-    return server_node_enter(server, entry, &out->nodeid);
+    return server_node_enter(call->server, entry, server_makes_node(call->request.op->opcode), &out->nodeid);
 }
 
 static int put_attr(struct call *call, int rc, bool keep)
@@ -51,21 +53,22 @@ static int look_up(struct call *call)
     struct vfs *vfs = call->server->vfs;
     struct vfs_entry entry = {.node = NULL};
     int rc = vfs->ops->lookup(vfs, call->node->vnode, call->request.name[0], &entry);
-    if (rc == -ENOENT && (entry.attr.flags & VFS_KEEP_NAME))
+    if (rc == -ENOENT && (entry.attr.flags & VFS_KEEP_NAME) && !call->in_pool)
         return put_absence(call);
     if (rc == 0)
-        rc = server_put_entry(call->server, &entry, call->body);
+        rc = server_put_entry(call, &entry, call->body);
     return rc < 0 ? rc : (int)sizeof(struct fuse_entry_out);
 }
 
-/* What is known already needs no room. */
+/* What is known already needs no room. Others may be quicker to take what there is. */
 int server_lookup(struct call *call)
 {
-    int rc = look_up(call);
-    if (rc != -ENFILE)
-        return rc;
-    rc = server_node_room(call);
-    return rc ? rc : look_up(call);
+    int rc = look_up(call), room = 0;
+    for (int i = 0; call->server->config.forgets && i < LOOKUP_TRIES && rc == -ENFILE && room == 0; i++) {
+        room = server_node_room(call);
+        rc = room ? room : look_up(call);
+    }
+    return rc;
 }
 
 /* The handle of a request where naming one is optional. */

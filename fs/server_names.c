@@ -13,7 +13,7 @@ static struct vfs_cred cred_of(const struct call *call, uint32_t umask)
 static int put_made(struct call *call, int rc, const struct vfs_entry *entry)
 {
     if (rc == 0)
-        rc = server_put_entry(call->server, entry, call->body);
+        rc = server_put_entry(call, entry, call->body);
     return rc < 0 ? rc : (int)sizeof(struct fuse_entry_out);
 }
 

@@ -75,21 +75,39 @@ bool server_nodes_are_many(struct server *server)
     return are_many;
 }
 
+static uint32_t next_asking(const struct server *server)
+{
+    uint32_t next = server->nodes.count + server->config.max_nodes / 16 + 1;
+    return next > many(server) ? next : many(server);
+}
+
 /* With the lock held, after one more. */
 static bool is_to_ask(struct server *server)
 {
     if (!server->config.forgets || server->nodes.count < server->ask_at)
         return false;
-    server->ask_at = server->nodes.count + server->config.max_nodes / 16 + 1;
+    server->ask_at = next_asking(server);
     return true;
 }
 
 /* With the lock held, after one less. */
 static void one_gone(struct server *server)
 {
-    if (server->nodes.count < many(server))
-        server->ask_at = many(server);
+    uint32_t next = next_asking(server);
+    if (server->ask_at > next)
+        server->ask_at = next;
     pthread_cond_signal(&server->node_gone);
+}
+
+/* Places for what is being made while others look for a place; more than there are threads, but in small tables. */
+static uint32_t kept_for_made(const struct server *server)
+{
+    return server->config.forgets ? server->config.max_nodes / 16 : 0;
+}
+
+static bool is_full(const struct server *server)
+{
+    return server->nodes.count >= server->config.max_nodes - kept_for_made(server);
 }
 
 int server_node_room(const struct call *call)
@@ -102,25 +120,28 @@ int server_node_room(const struct call *call)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += FORGET_MS / 1000;
     pthread_mutex_lock(&server->lock);
-    while (rc == 0 && server->nodes.count >= server->config.max_nodes)
-        if (!call->may_wait)
-            rc = CALL_WAITS;
-        else if (pthread_cond_clockwait(&server->node_gone, &server->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
-            rc = -ENFILE;
+    bool full = is_full(server);
+    if (full && call->in_pool) {
+        pthread_mutex_unlock(&server->lock);
+        server_invalidate_all(server);
+        pthread_mutex_lock(&server->lock);
+        while ((full = is_full(server)) && rc == 0)
+            rc = pthread_cond_clockwait(&server->node_gone, &server->lock, CLOCK_MONOTONIC, &until);
+    }
     pthread_mutex_unlock(&server->lock);
-    return rc;
+    return !full ? 0 : call->may_wait ? -ENFILE : CALL_WAITS;
 }
 
 /* ---- entering and leaving ---- */
 
-int server_node_enter(struct server *server, const struct vfs_entry *entry, uint64_t *id)
+int server_node_enter(struct server *server, const struct vfs_entry *entry, bool made, uint64_t *id)
 {
     int rc = 0;
     pthread_mutex_lock(&server->lock);
     struct node *node = find_vnode(server, entry->node);
     bool known = node != NULL;
     if (!known)
-        rc = add(server, entry, &node);
+        rc = !made && is_full(server) ? -ENFILE : add(server, entry, &node);
     if (rc == 0) {
         node->lookups++;
         *id = node->id;

@@ -31,7 +31,7 @@ static void put_plus(struct listing *listing, const struct vfs_dirent *entry, st
     name[entry->len] = '\0';
     if (server->vfs->ops->lookup(server->vfs, listing->call->node->vnode, name, &found) < 0)
         return;
-    if (server_put_entry(server, &found, out) < 0)
+    if (server_put_entry(listing->call, &found, out) < 0)
         *out = (struct fuse_entry_out){0};
 }
 

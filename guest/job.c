@@ -524,6 +524,11 @@ void jobs_shutdown(struct jobs *jobs, int signal)
     for_each(jobs, signal_job, signal);
 }
 
+void jobs_take_rest(struct jobs *jobs)
+{
+    worker_settle(jobs->pipes);
+}
+
 size_t jobs_running(const struct jobs *jobs)
 {
     return jobs->running;

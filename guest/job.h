@@ -52,6 +52,9 @@ void jobs_resume(struct jobs *jobs);
 /* Refuses new jobs from now on (ESHUTDOWN), and sends the signal to all process groups. */
 void jobs_shutdown(struct jobs *jobs, int signal);
 
+/* No process is left: takes what they have printed, without waiting for anybody, and tells of their ends. */
+void jobs_take_rest(struct jobs *jobs);
+
 /* Jobs whose leader has not ended. */
 size_t jobs_running(const struct jobs *jobs);
 

@@ -127,5 +127,7 @@ void power_children_changed(struct power *power)
         return;
     timer_cancel(power->timer);
     power->timer = NULL;
+    if (power->session)
+        jobs_take_rest(session_jobs(power->session));
     leave(power);
 }

@@ -24,7 +24,7 @@ struct worker {
     pthread_t threads[MAX_THREADS];
     unsigned thread_count, max_threads;
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work, settled;
     /* protected by lock */
     struct queue todo, finished;
     unsigned waiting, idle; /* pieces in todo; threads without one */
@@ -78,6 +78,7 @@ static void *work(void *data)
         w->idle++;
         append(&w->finished, piece);
         eventfd_write(w->event_fd, 1);
+        pthread_cond_signal(&w->settled);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
@@ -124,6 +125,7 @@ struct worker *worker_new(struct loop *loop, unsigned max_threads)
     w->finished.last = &w->finished.first;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
+    pthread_cond_init(&w->settled, NULL);
     w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->watch = w->event_fd >= 0 ? loop_watch(loop, w->event_fd, EPOLLIN, some_finished, w) : NULL;
     int rc = w->watch ? add_thread(w) : errno;
@@ -153,6 +155,20 @@ int worker_submit(struct worker *w, worker_fn *run, worker_fn *done, void *argum
     return 0;
 }
 
+void worker_settle(struct worker *w)
+{
+    bool some = true;
+    while (some) {
+        pthread_mutex_lock(&w->lock);
+        while (w->waiting > 0 || w->idle < w->thread_count)
+            pthread_cond_wait(&w->settled, &w->lock);
+        struct piece *pieces = take_all(&w->finished);
+        pthread_mutex_unlock(&w->lock);
+        some = pieces != NULL;
+        finish(pieces);
+    }
+}
+
 void worker_free(struct worker *w)
 {
     if (!w)
@@ -170,6 +186,7 @@ void worker_free(struct worker *w)
     watch_del(w->watch);
     close(w->event_fd);
     pthread_cond_destroy(&w->work);
+    pthread_cond_destroy(&w->settled);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }

@@ -17,6 +17,9 @@ struct worker *worker_new(struct loop *loop, unsigned max_threads);
 /* Calls run(argument) in a thread and then done(argument) in the loop. Returns 0 or -ENOMEM (neither is called). */
 int worker_submit(struct worker *worker, worker_fn *run, worker_fn *done, void *argument);
 
+/* Waits until no piece is left, also of those that `done` submits. */
+void worker_settle(struct worker *worker);
+
 /* Waits for the pieces being worked on. For them and those waiting `done` is called, from here. NULL is ignored. */
 void worker_free(struct worker *worker);
 

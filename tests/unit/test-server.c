@@ -279,7 +279,7 @@ Test(server, tables_are_bounded_and_recover)
 }
 
 /* Asked for at three quarters, listings without nodes from then on, and with all of them taken waiting for a FORGET. */
-Test(server, a_peer_that_forgets_is_asked_to, .timeout = 60)
+Test(server, a_peer_that_forgets_is_asked_to)
 {
     static const char *const names[] = {"a", "b", "c", "d", "e"};
     struct peer *peer = peer_new(&(struct peer_options){.max_nodes = 4, .workers = 1, .forgets = true});

@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
+
+#include "src/thread.h"
 
 struct pool {
     pthread_mutex_t lock;
@@ -55,16 +56,12 @@ static void *work(void *data)
 
 static int start_threads(struct pool *pool, unsigned threads)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     int rc = 0;
     while (rc == 0 && pool->threads < threads) {
-        rc = pthread_create(&pool->thread[pool->threads], NULL, work, pool);
+        rc = thread_start(&pool->thread[pool->threads], 0, work, pool);
         if (rc == 0)
             pool->threads++;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return rc;
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/server_internal.h"
+#include "src/thread.h"
 
 enum { MAX_OWNERS = 4096, MAX_WAITERS = 64, WAKE_AGAIN_NS = 1000000 };
 
@@ -254,7 +255,11 @@ int server_getlk(struct call *call)
 static void *wait_for_lock(void *data)
 {
     struct lock_waiter *w = data;
+    sigset_t wakes;
     int rc = -EINTR;
+    sigemptyset(&wakes);
+    sigaddset(&wakes, SIGUSR1);
+    pthread_sigmask(SIG_UNBLOCK, &wakes, NULL);
     while (rc == -EINTR && !atomic_load(&w->given_up))
         rc = lock(&w->call, w->fd, true);
     close(w->fd);
@@ -262,18 +267,6 @@ static void *wait_for_lock(void *data)
     server_reply(&w->call, rc);
     atomic_store(&w->over, true);
     return NULL;
-}
-
-/* All signals but the one that wakes are for others. */
-static int start(struct lock_waiter *w)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    sigdelset(&all, SIGUSR1);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&w->thread, NULL, wait_for_lock, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return -rc;
 }
 
 static void reap(struct server *server)
@@ -305,7 +298,7 @@ int server_setlkw(struct call *call)
     w->call = *call;
     w->call.body = &w->reply.body;
     w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    rc = w->fd < 0 ? -ENOLCK : start(w);
+    rc = w->fd < 0 ? -ENOLCK : -thread_start(&w->thread, 0, wait_for_lock, w);
     if (rc < 0) {
         if (w->fd >= 0)
             close(w->fd);

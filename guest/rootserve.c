@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "fs/wire.h"
 #include "guest/fanwatch.h"
 #include "src/cleanup.h"
+#include "src/thread.h"
 
 enum {
     MAX_HANDLES = 16384,
@@ -286,12 +286,7 @@ static int set_up(struct rootserve *r)
 
 static int start_thread(struct rootserve *r)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&r->thread, NULL, serving_thread, r);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return -rc;
+    return -thread_start(&r->thread, 0, serving_thread, r);
 }
 
 static void release(struct rootserve *r)

@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
 #include "guest/log.h"
+#include "src/thread.h"
 
 struct vfsforget {
     const char *place;
@@ -58,16 +58,12 @@ static void tell(struct vfsforget *f, bool *what)
 struct vfsforget *vfsforget_new(const char *place)
 {
     struct vfsforget *f = calloc(1, sizeof *f);
-    sigset_t all, old;
     if (!f)
         return NULL;
     f->place = place;
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->asked_for, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&f->thread, NULL, act, f);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int rc = thread_start(&f->thread, 0, act, f);
     if (rc == 0)
         return f;
     free(f);

@@ -6,7 +6,6 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +22,7 @@
 #include "fs/wire.h"
 #include "guest/vfsforget.h"
 #include "guest/vfstell.h"
+#include "src/thread.h"
 
 enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096, LOCK_REQUEST = sizeof(struct fuse_in_header) + sizeof(struct fuse_lk_in) };
 
@@ -372,11 +372,7 @@ static int set_up(struct vfspump *p, const char *place, const char *nonce)
 
 static int start_thread(struct vfspump *p)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&p->thread, NULL, pump_thread, p);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int rc = thread_start(&p->thread, 0, pump_thread, p);
     p->running = rc == 0;
     return -rc;
 }

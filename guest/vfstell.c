@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 
 #include "src/cleanup.h"
 #include "src/loop.h"
+#include "src/thread.h"
 
 /* What FUSE's file handles look like (fuse_encode_fh of fs/fuse/inode.c): the upper and the lower half of the node id, and the
  * generation, which is always 0 here. */
@@ -310,7 +310,6 @@ static void *act(void *data)
 struct vfstell *vfstell_new(const char *place, int fuse_fd)
 {
     struct vfstell *t = calloc(1, sizeof *t);
-    sigset_t all, old;
     if (!t)
         return NULL;
     t->place = place;
@@ -318,10 +317,7 @@ struct vfstell *vfstell_new(const char *place, int fuse_fd)
     t->mount_fd = -1;
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->more, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&t->thread, NULL, act, t);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int rc = thread_start(&t->thread, 0, act, t);
     if (rc == 0)
         return t;
     free(t);

@@ -2,11 +2,11 @@
 #include "guest/worker.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include "src/cleanup.h"
+#include "src/thread.h"
 
 struct piece {
     struct piece *next;
@@ -99,15 +99,7 @@ static void some_finished(void *data, uint32_t events)
 /* Called with the lock held, or before there are threads. */
 static int add_thread(struct worker *w)
 {
-    sigset_t all, old;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&w->threads[w->thread_count], &attributes, work, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
+    int rc = thread_start(&w->threads[w->thread_count], STACK_SIZE, work, w);
     if (rc == 0) {
         w->thread_count++;
         w->idle++;

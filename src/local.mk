@@ -6,6 +6,7 @@ COMMON_SOURCES = \
 	src/loop.c src/loop.h \
 	src/printable.c src/printable.h \
 	src/proto.h \
+	src/thread.h \
 	src/utf8.h
 
 noinst_LIBRARIES += src/libcommon.a

@@ -5,12 +5,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "src/thread.h"
 
 /* Thread and loop let go of the worker one after the other; the second one frees it. */
 enum stage { RUNNING, THREAD_ENDED, DONE_CALLED, ABANDONED };
@@ -61,12 +62,8 @@ static void work_done(void *data, uint32_t events)
 
 static int start_thread(struct worker *w)
 {
-    sigset_t all, before;
     pthread_t id;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&id, NULL, thread, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = thread_start(&id, 0, thread, w);
     if (rc == 0)
         pthread_detach(id);
     return rc;

@@ -50,7 +50,7 @@ show "echo 'n=0; while :; do n=\$((n + 1)); echo \$n > /srv/n; sleep 0.1; done' 
 show "echo start > $sb/jobs/clock/ctl"
 show "mkdir $sb/checkpoints/$checkpoint"
 show "grep pause_us $sb/checkpoints/$checkpoint/status"
-show "echo 'rm -rf /usr /srv/app.py' > $sb/run; ls $sb/root/srv"
+show "echo 'rm -rf /usr/bin /srv/app.py' > $sb/run; ls $sb/root/srv"
 
 say 'Back to it, programs included'
 show "echo 'restore $checkpoint' > $sb/ctl"

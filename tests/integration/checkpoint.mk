@@ -1,11 +1,13 @@
 # Checkpoints of real machines.
 CHECKPOINT_TESTS = \
+	tests/integration/checkpoint-compile.sh \
 	tests/integration/checkpoint-damaged.sh \
 	tests/integration/checkpoint-deep.sh \
 	tests/integration/checkpoint-disk.sh \
 	tests/integration/checkpoint-fork.sh \
 	tests/integration/checkpoint-full.sh \
 	tests/integration/checkpoint-killed.sh \
+	tests/integration/checkpoint-load.sh \
 	tests/integration/checkpoint-restore.sh \
 	tests/integration/checkpoint-restore-ends.sh \
 	tests/integration/warm-start.sh

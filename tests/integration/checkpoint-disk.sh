@@ -11,6 +11,7 @@ echo 'checkpoint disk1 disk' >"$sb/ctl" || fail "checkpoint disk: $(cat "$sb/err
 grep -q '^kind disk' "$sb/checkpoints/disk1/status" || fail "status: $(cat "$sb/checkpoints/disk1/status")"
 echo 'echo still here' >"$sb/run" || fail "the guest does not go on: $(cat "$sb/error")"
 echo later >"$sb/root/srv/later"
+sync "$sb/root/srv/later"
 timeout 30 mkdir "$sb/checkpoints/full1" || fail "mkdir: $(cat "$sb/error")"
 grep -q '^parent disk1' "$sb/checkpoints/full1/status" || fail 'the second does not lie on the first'
 

@@ -338,12 +338,12 @@ Test(guest_job, terminal_is_the_controlling_one_and_ctrl_c_works)
 
 Test(guest_job, end_of_stdin_ends_a_program_on_a_terminal_even_in_mid_line)
 {
-    struct hostjob *job = guesthost_start(host, "{\"cmd\":\"stty -echo; cat; echo done\",\"tty\":true}");
-    guesthost_until(host, never, NULL, 200);
+    struct hostjob *job = guesthost_start(host, "{\"cmd\":\"stty -echo; echo ready; cat; echo done\",\"tty\":true}");
+    cr_assert(guesthost_until(host, job_printed, job, 5000));
     guesthost_send(host, CTL_JOB_DATA, CTL_STDIN, job->id, "half a line", 11);
     guesthost_send(host, CTL_JOB_DATA, CTL_STDIN, job->id, NULL, 0);
     cr_assert(guesthost_until(host, guesthost_ended, job, 5000));
-    cr_assert_str_eq(job->out[CTL_STDOUT], "half a linedone\r\n");
+    cr_assert_str_eq(job->out[CTL_STDOUT], "ready\r\nhalf a linedone\r\n");
 }
 
 Test(guest_job, window_size_follows)

@@ -13,6 +13,7 @@
 
 #include "fs/control_internal.h"
 #include "fs/control_list.h"
+#include "fs/wire.h"
 #include "src/printable.h"
 
 static struct control *control_of(fuse_req_t req)
@@ -118,8 +119,8 @@ static void fill_entry(struct control_node *node, struct fuse_entry_param *entry
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
-    conn->max_write = 128 * 1024;
-    conn->max_readahead = 128 * 1024;
+    conn->max_write = WIRE_IO_LIMIT;
+    conn->max_readahead = WIRE_IO_LIMIT;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_DONT_MASK);

@@ -143,11 +143,11 @@ void front_stop_awaiting(struct front *front, const void *data)
         front->awaited_done = NULL;
 }
 
-int front_connect(struct front *front, int fd)
+int front_connect(struct front *front, int fd, int window_fd)
 {
     front->awaited_done = NULL;
     front->earlier_notices = front->notices;
-    return pump_connect(front->pump, fd);
+    return pump_connect(front->pump, fd, window_fd);
 }
 
 static void pump_closed(void *data, const char *why)

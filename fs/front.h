@@ -34,7 +34,7 @@ void front_free(struct front *front);
 
 struct pump *front_pump(struct front *front);
 /* Begins a session with a guest, see pump_connect; its notices are counted anew. */
-int front_connect(struct front *front, int fd);
+int front_connect(struct front *front, int fd, int window_fd);
 /* From now on every request is refused with ENOTCONN; answers to parked ones still go out. */
 void front_close(struct front *front);
 /* Calls `done` once the first `count` notices of the guest have reached the host's kernel: at once, or later from the

@@ -25,6 +25,7 @@ FS_SERVER_SOURCES = \
 	fs/server_state.c \
 	fs/slots.c fs/slots.h \
 	fs/vfs.h \
+	fs/window.h \
 	fs/wire.c fs/wire.h \
 	fs/wire_reply.c
 

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "fs/window.h"
 #include "fs/wire.h"
 #include "src/channel.h"
 
@@ -30,6 +32,7 @@ struct flight {
     enum flight_state state;
     uint32_t limit; /* for wire_reply_check */
     struct timer *grace;
+    uint32_t piece; /* of the window, that its data is in; 0: none */
     uint8_t *message; /* whole while waiting, then its beginning */
     size_t len;
 };
@@ -44,6 +47,8 @@ struct pump {
     void *data;
     struct hostview *view;
     struct channel *channel;
+    void *shared; /* the half of the window that is for root/; NULL: none */
+    struct window window; /* empty until the guest has said that it has it, too */
     bool used;  /* there has been a session */
     bool ready; /* the guest's server has answered INIT */
     bool gone;
@@ -142,6 +147,7 @@ static void drop(struct flight *f)
         send_barrier_if_due(f->pump);
     }
     timer_cancel(f->grace);
+    window_give(&f->pump->window, f->piece);
     free(f->message);
     free(f);
 }
@@ -330,21 +336,41 @@ void pump_greet(struct pump *pump)
     send_message(pump, &message, sizeof message);
 }
 
-/* Sends the request now, or puts it in the queue. */
-static int take(struct pump *pump, const struct wire_op *op, const struct hostview_origin *origin, const uint8_t *message,
-                size_t len)
+/* Puts a request's data into the window if there is room, or chooses where it will come. Returns the piece; *len is what is
+ * left to send. */
+static uint32_t use_window(struct pump *pump, const struct wire_op *op, uint8_t *message, size_t *len)
+{
+    const size_t head = sizeof(struct fuse_in_header) + op->args;
+    if (!op->windowed || *len < head || *len - head > WIRE_IO_LIMIT)
+        return 0;
+    uint32_t bytes = wire_reply_limit(op, message, *len);
+    uint32_t piece = bytes >= WINDOW_LEAST && bytes <= WIRE_IO_LIMIT ? window_take(&pump->window) : 0;
+    if (!piece)
+        return 0;
+    memcpy(window_at(&pump->window, piece), message + head, *len - head);
+    memcpy(message + WIRE_PIECE_OFFSET, &piece, sizeof piece);
+    *len = head;
+    const uint32_t length = (uint32_t)head;
+    memcpy(message, &length, sizeof length);
+    return piece;
+}
+
+/* Sends the request now, or puts it in the queue. The piece is given back when that fails. */
+static int take(struct pump *pump, const struct wire_op *op, const struct hostview_origin *origin, uint32_t piece,
+                const uint8_t *message, size_t len)
 {
     bool now = channel_has_room(pump) && (len > SMALL ? !pump->bulk.first : !pump->small.first);
     size_t kept = now && len > KEEP && op->opcode != FUSE_SYMLINK ? KEEP : len;
-    if (!now && pump->waiting_bytes + len > MAX_WAITING_BYTES)
-        return -ENOMEM;
-    struct flight *f = new_flight(pump, op, origin, message, len);
+    bool full = !now && pump->waiting_bytes + len > MAX_WAITING_BYTES;
+    struct flight *f = full ? NULL : new_flight(pump, op, origin, message, len);
     if (f)
         f->message = malloc(kept);
     if (!f || !f->message) {
+        window_give(&pump->window, piece);
         free(f);
         return -ENOMEM;
     }
+    f->piece = piece;
     keep(f, message, kept);
     if (now) {
         send_message(pump, message, len);
@@ -373,9 +399,10 @@ void pump_request(struct pump *pump, uint8_t *message, size_t len)
         rc = -ENOTCONN;
     else if (op)
         rc = hostview_request(pump->view, op, message, len, &origin);
-    if (rc > 0)
-        rc = take(pump, op, &origin, message, len);
-    else if (rc == 0)
+    if (rc > 0) {
+        uint32_t piece = use_window(pump, op, message, &len);
+        rc = take(pump, op, &origin, piece, message, len);
+    } else if (rc == 0)
         answer(pump, header.unique, 0);
     if (rc < 0)
         answer(pump, header.unique, rc);
@@ -442,6 +469,19 @@ static void fail_all(struct pump *pump)
     }
 }
 
+/* Nothing may be under way. */
+static void share(struct pump *pump, int window_fd)
+{
+    pump->window = (struct window){0};
+    if (pump->shared)
+        munmap(pump->shared, WINDOW_HALF);
+    pump->shared = NULL;
+    if (window_fd < 0)
+        return;
+    void *map = mmap(NULL, WINDOW_HALF, PROT_READ | PROT_WRITE, MAP_SHARED, window_fd, WINDOW_FOR_ROOT);
+    pump->shared = map == MAP_FAILED ? NULL : map;
+}
+
 void pump_disconnect(struct pump *pump)
 {
     if (pump->gone)
@@ -452,6 +492,7 @@ void pump_disconnect(struct pump *pump)
     channel_free(pump->channel);
     pump->channel = NULL;
     fail_all(pump);
+    share(pump, -1);
 }
 
 static void break_off(struct pump *pump, const char *why)
@@ -465,10 +506,26 @@ static void give_back(struct pump *pump, const struct flight *f, const uint8_t *
     hostview_give_back(pump->view, f->op, f->message, reply, len, shown, &refunds, pump);
 }
 
+/* What has been read is in the window. */
+static void show_window(struct pump *pump, const struct flight *f, const uint8_t *reply)
+{
+    struct fuse_out_header out;
+    struct fuse_write_out count;
+    memcpy(&out, reply, sizeof out);
+    memcpy(&count, reply + sizeof out, sizeof count);
+    out.len = (uint32_t)(sizeof out + count.size);
+    const struct iovec iov[] = {{&out, sizeof out}, {window_at(&pump->window, f->piece), count.size}};
+    pump->ops->to_kernel(pump->data, iov, 2);
+}
+
 static void show_reply(struct pump *pump, const struct flight *f, uint8_t *reply, size_t len)
 {
     const uint8_t *guests = reply;
     struct fuse_out_header out;
+    if (f->piece && f->op->opcode == FUSE_READ && len > sizeof out) {
+        show_window(pump, f, reply);
+        return;
+    }
     int rc = hostview_reply(pump->view, f->op, &f->origin, f->message, &reply, &len);
     if (rc < 0) {
         give_back(pump, f, guests, len, false);
@@ -500,12 +557,16 @@ static void handle_init_reply(struct pump *pump, const uint8_t *reply, size_t le
     memcpy(&out, reply, sizeof out);
     size_t body = len - sizeof out;
     memcpy(&init, reply + sizeof out, body < sizeof init ? body : sizeof init);
+    uint32_t pieces = 0;
+    if (len >= WIRE_INIT_WINDOW_OFFSET + sizeof pieces)
+        memcpy(&pieces, reply + WIRE_INIT_WINDOW_OFFSET, sizeof pieces);
     if (out.unique != pump->init_unique || out.len != len || out.error || body < FUSE_COMPAT_22_INIT_OUT_SIZE ||
         init.major != FUSE_KERNEL_VERSION || init.minor < 31 || init.max_write < WIRE_IO_LIMIT) {
         break_off(pump, "the guest's file server answered the greeting with nonsense");
         return;
     }
     pump->ready = true;
+    pump->window.memory = pieces >= WIRE_WINDOW_PIECES ? pump->shared : NULL;
     send_waiting(pump);
     send_barrier_if_due(pump);
 }
@@ -588,6 +649,11 @@ static void handle_notification(struct pump *pump, uint8_t *message, size_t len)
     }
 }
 
+static const struct wire_op *replied_op(const struct flight *f)
+{
+    return f->piece && f->op->opcode == FUSE_READ ? wire_op_windowed_read() : f->op;
+}
+
 static void handle_message(void *data, uint8_t *message, size_t len)
 {
     struct pump *pump = data;
@@ -602,7 +668,7 @@ static void handle_message(void *data, uint8_t *message, size_t len)
             handle_barrier(pump);
     } else if (!(out.unique & 1)) { /* an odd one answers an INTERRUPT and says nothing */
         struct flight *f = find(pump, out.unique);
-        if (f && f->state != WAITING && wire_reply_check(f->op, f->limit, message, len) == 0)
+        if (f && f->state != WAITING && wire_reply_check(replied_op(f), f->limit, message, len) == 0)
             handle_reply(pump, f, message, len);
         else
             break_off(pump, "the guest's file server sent a reply that no request asked for");
@@ -626,7 +692,7 @@ static void handle_closed(void *data, int code)
     break_off(pump, why);
 }
 
-int pump_connect(struct pump *pump, int fd)
+int pump_connect(struct pump *pump, int fd, int window_fd)
 {
     static const struct channel_ops channel_ops = {
         .message = handle_message, .writable = handle_writable, .closed = handle_closed};
@@ -642,6 +708,7 @@ int pump_connect(struct pump *pump, int fd)
         channel_free(pump->channel);
         fail_all(pump);
     }
+    share(pump, window_fd);
     pump->channel = channel;
     pump->used = true;
     pump->gone = pump->ready = pump->greeted = false;

@@ -41,10 +41,11 @@ struct pump_ops {
 struct pump *pump_new(struct loop *loop, const struct hostview_config *config, const struct pump_ops *ops, void *data);
 void pump_free(struct pump *pump);
 
-/* A session on a connected byte stream (owned from now on, unless this fails with channel_new's error). Node ids of a
- * session before become stale. 0 or -errno. The guest is greeted with the first request: it takes time to set up what
+/* A session on a connected byte stream (owned from now on, unless this fails with channel_new's error). `window_fd` is the
+ * memory file that is shared with the guest (fs/window.h; borrowed), or -1. Node ids of a session before become stale. 0
+ * or -errno. The guest is greeted with the first request: it takes time to set up what
  * nobody may need, just when a machine starts. */
-int pump_connect(struct pump *pump, int fd);
+int pump_connect(struct pump *pump, int fd, int window_fd);
 /* Greets it now, unless that has happened. */
 void pump_greet(struct pump *pump);
 /* Ends the session and refuses everything from now on with ENOTCONN. */

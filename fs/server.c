@@ -90,7 +90,7 @@ struct server *server_new(const struct server_config *config, struct vfs *root, 
     if (!server)
         return NULL;
     server->config = *config;
-    server->limits.max_write = config->max_write;
+    server->limits = (struct wire_limits){.max_write = config->max_write, .window = config->window};
     server->vfs = root;
     server->send = send;
     server->send_data = data;
@@ -303,7 +303,9 @@ static bool may_block(const struct call *call)
 static size_t job_body_size(const struct call *call)
 {
     const struct wire_request *request = &call->request;
-    return request->op->opcode == FUSE_READ ? request->args.read.size : request->op->reply_size;
+    if (request->op->opcode != FUSE_READ)
+        return request->op->reply_size;
+    return request->window ? sizeof(struct fuse_write_out) : request->args.read.size;
 }
 
 /* What points into the message has to point into its copy. */
@@ -312,7 +314,7 @@ static void follow_copy(struct wire_request *request, const uint8_t *message, co
     for (size_t i = 0; i < sizeof request->name / sizeof *request->name; i++)
         if (request->name[i])
             request->name[i] = (const char *)copy + (request->name[i] - (const char *)message);
-    if (request->payload)
+    if (request->payload && request->payload != request->window)
         request->payload = copy + (request->payload - message);
 }
 

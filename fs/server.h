@@ -14,12 +14,13 @@ struct server;
 struct vfs;
 struct vfs_node;
 
-/* Sends one whole reply or notification (a fuse_out_header and what it announces, in one piece: a body of 128 KiB would
+/* Sends one whole reply or notification (a fuse_out_header and what it announces, in one piece: a long body would
  * otherwise be copied behind its header). Called from several threads, one message each; the callee serialises. */
 typedef void server_send_fn(void *data, const void *message, size_t len);
 
 struct server_config {
-    uint32_t max_write;   /* and max_read; at most 128 KiB */
+    uint32_t max_write;   /* and max_read; at most WIRE_IO_LIMIT */
+    uint8_t *window;      /* what both sides have (fs/window.h); NULL: nothing */
     uint32_t max_nodes;   /* live node ids; ENFILE beyond */
     bool forgets;         /* the peer can be asked to forget nodes (server_invalidate_all), and is, before that */
     uint32_t max_handles; /* open files and directories; ENFILE beyond */

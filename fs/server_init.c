@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* INIT: what the two sides agree on for the session. */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fs/server_internal.h"
@@ -52,6 +53,8 @@ int server_init(struct call *call)
         .time_gran = 1,
         .max_pages = (uint16_t)(max_write / PAGE),
     };
+    const uint32_t pieces = server->limits.window ? WIRE_WINDOW_PIECES : 0;
+    memcpy((uint8_t *)out + WIRE_INIT_WINDOW_OFFSET - sizeof(struct fuse_out_header), &pieces, sizeof pieces);
     server->ready = true;
     return sizeof *out;
 }

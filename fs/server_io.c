@@ -81,13 +81,22 @@ int server_flush(struct call *call)
     return 0;
 }
 
+static int put_count(const struct call *call, ssize_t count)
+{
+    *(struct fuse_write_out *)call->body = (struct fuse_write_out){.size = (uint32_t)count};
+    return sizeof(struct fuse_write_out);
+}
+
 int server_read(struct call *call)
 {
     struct vfs *vfs = call->server->vfs;
     const struct fuse_read_in *in = &call->request.args.read;
-    ssize_t got = vfs->ops->read(vfs, call->handle->file, call->body, in->size, in->offset,
+    uint8_t *window = call->request.window;
+    ssize_t got = vfs->ops->read(vfs, call->handle->file, window ? window : call->body, in->size, in->offset,
                                  call->may_wait ? 0 : VFS_NOWAIT);
-    return got == -EAGAIN && !call->may_wait ? CALL_WAITS : (int)got;
+    if (got == -EAGAIN && !call->may_wait)
+        return CALL_WAITS;
+    return got >= 0 && window ? put_count(call, got) : (int)got;
 }
 
 /* The page cache writes back through any handle that is open for writing; its own offset is the right one even if that
@@ -112,10 +121,7 @@ int server_write(struct call *call)
     if ((how & (VFS_SYNC | VFS_DSYNC)) && !call->may_wait)
         return CALL_WAITS;
     ssize_t put = vfs->ops->write(vfs, call->handle->file, call->request.payload, in->size, in->offset, how);
-    if (put < 0)
-        return (int)put;
-    *(struct fuse_write_out *)call->body = (struct fuse_write_out){.size = (uint32_t)put};
-    return sizeof(struct fuse_write_out);
+    return put < 0 ? (int)put : put_count(call, put);
 }
 
 int server_fsync(struct call *call)
@@ -151,10 +157,7 @@ int server_copy(struct call *call)
         return -EBADF;
     ssize_t copied = vfs->ops->copy(vfs, call->handle->file, in->off_in, to->file, in->off_out, (size_t)in->len);
     server_handle_unpin(call->server, to);
-    if (copied < 0)
-        return (int)copied;
-    *(struct fuse_write_out *)call->body = (struct fuse_write_out){.size = (uint32_t)copied};
-    return sizeof(struct fuse_write_out);
+    return copied < 0 ? (int)copied : put_count(call, copied);
 }
 
 /* No ioctl passes. ENOSYS would say so for all nodes of a mount, others' included. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/wire.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -184,9 +185,10 @@ static const struct wire_op OPS[] = {
     ROW(RENAME) ARGS(fuse_rename_in), TWO_NAMES, ON_DIRECTORY, SECOND_NODE(fuse_rename_in, newdir), REPLY_EMPTY END,
     ROW(LINK) ARGS(fuse_link_in), ONE_NAME, ON_DIRECTORY, SECOND_NODE(fuse_link_in, oldnodeid), REPLY_ENTRY END,
     ROW(OPEN) ARGS(fuse_open_in), .node = WIRE_NODE_REGULAR, REPLY_OPEN, .check = check_open END,
-    ROW(READ) ARGS(fuse_read_in), ON_FILE_HANDLE, .reply = WIRE_REPLY_PAYLOAD, .check = check_read END,
-    ROW(WRITE) ARGS(fuse_write_in), .payload = WIRE_PAYLOAD_WRITE, ON_FILE_HANDLE, .reply = WIRE_REPLY_COUNT,
-        .reply_size = sizeof(struct fuse_write_out), .check = check_write END,
+    ROW(READ) ARGS(fuse_read_in), ON_FILE_HANDLE, .windowed = true, .reply = WIRE_REPLY_PAYLOAD,
+        .check = check_read END,
+    ROW(WRITE) ARGS(fuse_write_in), .payload = WIRE_PAYLOAD_WRITE, ON_FILE_HANDLE, .windowed = true,
+        .reply = WIRE_REPLY_COUNT, .reply_size = sizeof(struct fuse_write_out), .check = check_write END,
     ROW(STATFS) .node = WIRE_NODE_ANY, REPLY(fuse_statfs_out) END,
     ROW(RELEASE) ARGS(fuse_release_in), .handle = WIRE_HANDLE_FILE, REPLY_EMPTY END,
     ROW(FSYNC) ARGS(fuse_fsync_in), ON_FILE_HANDLE, .may_block = true, REPLY_EMPTY END,
@@ -227,6 +229,14 @@ static const struct wire_op OPS[] = {
         .reply_size = sizeof(struct fuse_write_out), .check = check_copy END,
 };
 
+static const struct wire_op WINDOWED_READ = {.opcode = FUSE_READ, .name = "READ", .args = sizeof(struct fuse_read_in),
+                                             .reply = WIRE_REPLY_COUNT, .reply_size = sizeof(struct fuse_write_out)};
+
+const struct wire_op *wire_op_windowed_read(void)
+{
+    return &WINDOWED_READ;
+}
+
 const struct wire_op *wire_op_find(uint32_t opcode)
 {
     return opcode < sizeof OPS / sizeof *OPS && OPS[opcode].name ? &OPS[opcode] : NULL;
@@ -256,6 +266,19 @@ static int take_args(struct cursor *c, struct wire_request *out)
         return -EINVAL;
     c->at += size;
     c->left -= size;
+    return 0;
+}
+
+static_assert(offsetof(struct fuse_read_in, padding) == offsetof(struct fuse_write_in, padding), "one place for the piece");
+
+static int take_piece(const struct wire_limits *limits, struct wire_request *out)
+{
+    uint32_t piece = out->op->windowed ? out->args.write.padding : 0;
+    if (piece == 0)
+        return 0;
+    if (!limits->window || piece > WIRE_WINDOW_PIECES)
+        return -EINVAL;
+    out->window = limits->window + (size_t)(piece - 1) * WIRE_IO_LIMIT;
     return 0;
 }
 
@@ -293,7 +316,7 @@ static size_t payload_size(const struct wire_request *request)
 {
     switch (request->op->payload) {
     case WIRE_PAYLOAD_WRITE:
-        return request->args.write.size;
+        return request->window ? 0 : request->args.write.size;
     case WIRE_PAYLOAD_XATTR:
         return request->args.setxattr.size;
     case WIRE_PAYLOAD_IOCTL:
@@ -330,13 +353,16 @@ int wire_decode(const uint8_t *message, size_t len, const struct wire_limits *li
     if (rc == 0 && out->op->check)
         rc = out->op->check(&out->args, limits);
     if (rc == 0)
+        rc = take_piece(limits, out);
+    if (rc == 0)
         rc = take_names(&c, out);
     if (rc < 0)
         return rc;
     if (c.left != payload_size(out))
         return -EINVAL;
-    out->payload = c.at;
-    out->payload_len = c.left;
+    bool windowed = out->window && out->op->payload == WIRE_PAYLOAD_WRITE;
+    out->payload = windowed ? out->window : c.at;
+    out->payload_len = windowed ? out->args.write.size : c.left;
     return 0;
 }
 

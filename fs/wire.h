@@ -2,7 +2,10 @@
 /* The shapes of the FUSE wire protocol, checked with bounds. The protocol is the kernel's <linux/fuse.h> (7.31 to
  * 7.38): a request is a fuse_in_header, a fixed argument, up to two names and perhaps a payload; a reply is a
  * fuse_out_header and a body. Everything that comes from a guest, request or reply, passes here first, so the code
- * behind it may trust lengths, names and ranges (but not node ids and handles: those are looked up in tables). */
+ * behind it may trust lengths, names and ranges (but not node ids and handles: those are looked up in tables).
+ *
+ * Where the two sides share memory (fs/window.h), the data of a READ or a WRITE can go there instead of behind the message:
+ * the padding of its argument then names the piece, counted from 1. The reply to such a READ is a fuse_write_out. */
 #ifndef GONDOLIN_FS_WIRE_H
 #define GONDOLIN_FS_WIRE_H
 
@@ -15,8 +18,9 @@ enum {
     WIRE_NAME_LIMIT = 255,    /* bytes of one path component or xattr name, NUL excluded */
     WIRE_TARGET_LIMIT = 4095, /* bytes of a symlink's target, NUL excluded */
     WIRE_XATTR_LIMIT = 65536, /* bytes of an xattr value or of a list of xattr names */
-    WIRE_IO_LIMIT = 128 * 1024, /* bytes of one READ, READDIR or WRITE: what we negotiate at most */
+    WIRE_IO_LIMIT = 512 * 1024, /* bytes of one READ, READDIR or WRITE: what we negotiate at most */
     WIRE_COPY_LIMIT = 64 << 20, /* bytes of one COPY_FILE_RANGE; longer requests are shortened, which callers expect */
+    WIRE_WINDOW_PIECES = 16, /* of WIRE_IO_LIMIT bytes each: memory that both sides have */
     WIRE_FRAME_LIMIT = 80 + WIRE_IO_LIMIT, /* bytes of the longest frame: header, write argument, data */
 };
 
@@ -60,6 +64,7 @@ enum wire_reply {
 
 struct wire_limits {
     uint32_t max_write; /* bytes of one READ, READDIR or WRITE as negotiated; at most WIRE_IO_LIMIT */
+    uint8_t *window; /* WIRE_WINDOW_PIECES pieces; NULL: no memory is shared */
 };
 
 /* The SETXATTR argument of peers that were not promised FUSE_SETXATTR_EXT (nobody is: its one extra flag concerns
@@ -109,6 +114,8 @@ struct wire_request {
     const char *name[2];      /* point into the message, NUL-terminated; NULL where the op has none */
     const uint8_t *payload;   /* points into the message, not aligned */
     size_t payload_len;
+    uint8_t *window; /* the piece that the data is in, or goes to (the payload of a WRITE); NULL: none. The peer writes to
+                        it when it likes: to be handed to the kernel, not to be looked at. */
 };
 
 /* One row for each opcode. Offsets count from the start of the frame, header included; 0 means that there is none. */
@@ -121,6 +128,7 @@ struct wire_op {
     enum wire_node node;
     enum wire_handle handle;
     uint16_t node_offset; /* of a second node id in the request (rename, link, copy) */
+    bool windowed;        /* its data may be in the window */
     bool may_block;       /* can take as long as a disk or another process likes */
     enum wire_reply reply;
     uint16_t reply_size;   /* bytes of the body of a successful reply, where that is fixed */
@@ -144,6 +152,15 @@ int wire_decode(const uint8_t *message, size_t len, const struct wire_limits *li
 
 /* The `index`th entry of a decoded BATCH_FORGET; index < args.batch_forget.count. */
 struct fuse_forget_one wire_forget_at(const struct wire_request *request, uint32_t index);
+
+/* Where the argument of a windowed op names the piece. */
+enum { WIRE_PIECE_OFFSET = sizeof(struct fuse_in_header) + offsetof(struct fuse_write_in, padding) };
+
+/* Where the answer to INIT says how many pieces of window the server takes (32 bits): its last, unused member. */
+enum { WIRE_INIT_WINDOW_OFFSET = sizeof(struct fuse_out_header) + sizeof(struct fuse_init_out) - sizeof(uint32_t) };
+
+/* What the reply to a windowed READ has to look like. */
+const struct wire_op *wire_op_windowed_read(void);
 
 /* How many bytes (or, for WIRE_REPLY_COUNT, what count) a reply to this well-formed request may carry: to be remembered
  * with the request and given to wire_reply_check. Needs only the first 128 bytes of the message. */

@@ -25,6 +25,7 @@
 #include "fs/hostwatch.h"
 #include "fs/inbox.h"
 #include "fs/server.h"
+#include "fs/window.h"
 #include "fs/wire.h"
 #include "fs/worker_confine.h"
 #include "fs/worker_proto.h"
@@ -47,6 +48,7 @@ struct worker {
     int hook_fd;             /* -1: none, or it is the hook's */
     struct server *server;
     struct mount_counters *counters;
+    uint8_t *window; /* the half for mounts; NULL: none */
     struct inbox inbox;
     bool marked; /* the guest's mark has been answered */
     bool adopted;
@@ -188,7 +190,7 @@ static void *serve(void *data)
 static int make_server(struct worker *w, const char *nonce)
 {
     const struct server_config config = {
-        .max_write = WIRE_IO_LIMIT, .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, MAX_NODES),
+        .max_write = WIRE_IO_LIMIT, .window = w->window, .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, MAX_NODES),
         .max_handles = MAX_HANDLES, .forgets = true, .locks = true,
         .workers = w->hook ? WORKERS_THAT_ASK : WORKERS, .slow = w->hook, .keep_timeout = KEEP_SECONDS};
     w->server = server_new(&config, w->table, send_message, w);
@@ -452,6 +454,15 @@ static void listen_to_supervisor(struct worker *w)
     }
 }
 
+/* Without it the guest's data comes through the stream. */
+static void map_window(struct worker *w)
+{
+    void *window = mmap(NULL, WINDOW_HALF, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_WINDOW_FD, WINDOW_FOR_MOUNTS);
+    if (window != MAP_FAILED)
+        w->window = window;
+    close(WORKER_WINDOW_FD);
+}
+
 static int set_up(struct worker *w)
 {
     w->has_netns = confine_network();
@@ -463,6 +474,7 @@ static int set_up(struct worker *w)
     if (w->counters == MAP_FAILED)
         return -errno;
     close(WORKER_COUNTERS_FD);
+    map_window(w);
     pthread_mutex_init(&w->tx_lock, NULL);
     w->table = mounttable_new();
     return w->table ? 0 : -errno;

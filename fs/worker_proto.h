@@ -3,6 +3,7 @@
  *   descriptor 3: the byte stream of the port gondolin.vfs (fs/sync.h, then the FUSE wire protocol)
  *   descriptor 4: a SOCK_SEQPACKET socket to the supervisor; every message is one struct worker_message
  *   descriptor 5: a sealed memory file with one struct mount_counters for each mount
+ *   descriptor 6: the sealed memory file that is shared with the guest (fs/window.h)
  * and gets: any number of MOUNT (each answered DONE), perhaps STATE and HOOK, then START (answered CONFINED, where there was
  * HOOK by HOOK, and DONE). From then on only UNMOUNT and SAVE. Anything else ends the worker; it also ends with either
  * stream. */
@@ -13,7 +14,8 @@
 
 #include "fs/mounttable.h"
 
-enum { WORKER_STREAM_FD = 3, WORKER_CONTROL_FD = 4, WORKER_COUNTERS_FD = 5, WORKER_TEXT = 3584, WORKER_TARGET = 1032 };
+enum { WORKER_STREAM_FD = 3, WORKER_CONTROL_FD = 4, WORKER_COUNTERS_FD = 5, WORKER_WINDOW_FD = 6,
+       WORKER_TEXT = 3584, WORKER_TARGET = 1032 };
 
 enum worker_type {
     WORKER_MOUNT = 1,    /* supervisor: id, slot, flags, owner, cache, size, text (fs/shadow.h), target, one descriptor */

@@ -36,6 +36,7 @@ gondolin_guest_SOURCES = \
 	guest/vfsmount.c guest/vfsmount.h \
 	guest/vfspump.c guest/vfspump.h \
 	guest/vfstell.c guest/vfstell.h \
+	guest/window.c guest/window.h \
 	fs/inbox.c fs/inbox.h fs/sync.h \
 	fs/notifier.c fs/notifier.h \
 	$(GUEST_ENGINE_SOURCES) $(FS_SERVER_SOURCES) $(COMMON_SOURCES)

@@ -20,6 +20,7 @@
 #include "fs/vfs.h"
 #include "fs/wire.h"
 #include "guest/fanwatch.h"
+#include "guest/window.h"
 #include "src/cleanup.h"
 #include "src/thread.h"
 
@@ -40,6 +41,7 @@ struct rootserve {
     void *ended_data;
     struct vfs *vfs;
     struct server *server;
+    uint8_t *window;
     bool fresh; /* the server has not received anything yet */
 
     uint8_t *rx;
@@ -93,6 +95,7 @@ static int begin_session(struct rootserve *r)
         return 0;
     const struct server_config config = {
         .max_write = WIRE_IO_LIMIT,
+        .window = r->window,
         .max_nodes = server_node_budget(MAX_HANDLES, SPARE_FDS, UINT32_MAX),
         .max_handles = MAX_HANDLES,
         .workers = WORKERS,
@@ -278,6 +281,7 @@ static int set_up(struct rootserve *r)
         return -errno;
     if (watch(r, r->port, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0 || watch(r, r->stop, EPOLLIN) < 0)
         return -errno;
+    r->window = window_map(WINDOW_FOR_ROOT);
     r->changes = fanwatch_open();
     if (r->changes >= 0 && watch(r, r->changes, EPOLLIN) < 0)
         return -errno;

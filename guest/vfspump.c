@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "fs/wire.h"
 #include "guest/vfsforget.h"
 #include "guest/vfstell.h"
+#include "guest/window.h"
 #include "src/thread.h"
 
 enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096, LOCK_REQUEST = sizeof(struct fuse_in_header) + sizeof(struct fuse_lk_in) };
@@ -29,6 +31,9 @@ enum { REQUEST_SIZE = WIRE_FRAME_LIMIT + 4096, LOCK_REQUEST = sizeof(struct fuse
 /* A request that the kernel waits for the answer to. */
 struct asked {
     uint64_t unique;
+    uint32_t piece; /* of the window; 0: none */
+    bool reads;     /* ... and the answer is there */
+    bool greets;    /* INIT */
     bool waits;                    /* for a lock: as long as others like */
     uint8_t request[LOCK_REQUEST]; /* of one that waits */
 };
@@ -47,9 +52,12 @@ struct vfspump {
     struct inbox inbox;
     uint8_t *tx; /* one message on its way to the port */
     size_t tx_start, tx_end;
+    uint8_t *joined; /* an answer whose data came through the window */
     bool fuse_watched;
     uint32_t port_watched; /* the events */
     bool locked; /* there may be locks */
+    uint8_t *shared; /* the half of the window that is for mounts; NULL: none */
+    struct window window; /* empty until the host has said that it has it, too */
 
     struct asked *asked; /* what is under way; of the thread while it runs */
     size_t asked_count, asked_room;
@@ -66,12 +74,36 @@ static bool is_answered(uint32_t opcode)
     return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
 }
 
-static int note_request(struct vfspump *p, const uint8_t *message, size_t len)
+/* Puts the data of a request into the window if there is room, or chooses where it will come. Returns how much is left to
+ * send. */
+static size_t use_window(struct vfspump *p, struct asked *asked, uint8_t *message, size_t len)
+{
+    struct {
+        struct fuse_in_header header;
+        struct fuse_write_in in; /* a fuse_read_in has the same members */
+    } head;
+    memcpy(&head, message, len < sizeof head ? len : sizeof head);
+    bool reads = head.header.opcode == FUSE_READ;
+    if ((!reads && head.header.opcode != FUSE_WRITE) || len < sizeof head || head.in.size < WINDOW_LEAST)
+        return len;
+    asked->piece = window_take(&p->window);
+    if (!asked->piece)
+        return len;
+    asked->reads = reads;
+    memcpy(window_at(&p->window, asked->piece), message + sizeof head, len - sizeof head);
+    head.in.padding = asked->piece;
+    head.header.len = sizeof head;
+    memcpy(message, &head, sizeof head);
+    return sizeof head;
+}
+
+/* Returns how much of it is to be sent, or -errno. */
+static ssize_t note_request(struct vfspump *p, uint8_t *message, size_t len)
 {
     struct fuse_in_header header;
     memcpy(&header, message, sizeof header);
     if (!is_answered(header.opcode))
-        return 0;
+        return (ssize_t)len;
     if (p->asked_count == p->asked_room) {
         size_t room = p->asked_room ? 2 * p->asked_room : 64;
         struct asked *bigger = reallocarray(p->asked, room, sizeof *bigger);
@@ -81,20 +113,25 @@ static int note_request(struct vfspump *p, const uint8_t *message, size_t len)
         p->asked_room = room;
     }
     struct asked *asked = &p->asked[p->asked_count++];
-    *asked = (struct asked){.unique = header.unique, .waits = header.opcode == FUSE_SETLKW && len == LOCK_REQUEST};
+    *asked = (struct asked){.unique = header.unique,
+                            .greets = header.opcode == FUSE_INIT,
+                            .waits = header.opcode == FUSE_SETLKW && len == LOCK_REQUEST};
     if (asked->waits)
         memcpy(asked->request, message, len);
-    return 0;
+    return (ssize_t)use_window(p, asked, message, len);
 }
 
-static void note_answer(struct vfspump *p, uint64_t unique)
+/* What is answered; its unique is 0 where nothing is. */
+static struct asked take_asked(struct vfspump *p, uint64_t unique)
 {
     for (size_t i = 0; i < p->asked_count; i++) {
         if (p->asked[i].unique != unique)
             continue;
+        struct asked asked = p->asked[i];
         p->asked[i] = p->asked[--p->asked_count];
-        return;
+        return asked;
     }
+    return (struct asked){.unique = 0};
 }
 
 static bool is_drained(const struct vfspump *p)
@@ -207,9 +244,11 @@ static int take_request(struct vfspump *p)
     size_t len = answer_here(p, p->tx, (size_t)n) ? 0 : vfstell_take(p->tell, p->tx, (size_t)n);
     if (!len)
         return 1;
-    int rc = note_request(p, p->tx, len);
-    p->tx_end = len;
-    rc = rc ? rc : flush_tx(p);
+    n = note_request(p, p->tx, len);
+    if (n < 0)
+        return (int)n;
+    p->tx_end = (size_t)n;
+    int rc = flush_tx(p);
     return rc < 0 ? rc : 1;
 }
 
@@ -254,7 +293,34 @@ static void take_notice(struct vfspump *p, const uint8_t *message, size_t len)
         vfstell_notice(p->tell, message, len);
 }
 
-static void give_to_kernel(struct vfspump *p, const uint8_t *message, size_t len)
+/* The kernel is not to see what is between us. */
+static void take_greeting(struct vfspump *p, uint8_t *message, size_t len)
+{
+    uint32_t pieces;
+    if (len < WIRE_INIT_WINDOW_OFFSET + sizeof pieces)
+        return;
+    memcpy(&pieces, message + WIRE_INIT_WINDOW_OFFSET, sizeof pieces);
+    memset(message + WIRE_INIT_WINDOW_OFFSET, 0, sizeof pieces);
+    p->window.memory = pieces >= WIRE_WINDOW_PIECES ? p->shared : NULL;
+}
+
+/* FUSE takes pages of memory from its caller, which a device's has not got: the data is copied behind the header first. Returns
+ * the length of the whole. */
+static size_t join_window(struct vfspump *p, const struct asked *asked, const uint8_t *message)
+{
+    struct fuse_out_header header;
+    struct fuse_write_out count;
+    memcpy(&header, message, sizeof header);
+    memcpy(&count, message + sizeof header, sizeof count);
+    if (count.size > WIRE_IO_LIMIT)
+        count.size = WIRE_IO_LIMIT;
+    header.len = (uint32_t)(sizeof header + count.size);
+    memcpy(p->joined, &header, sizeof header);
+    memcpy(p->joined + sizeof header, window_at(&p->window, asked->piece), count.size);
+    return header.len;
+}
+
+static void give_to_kernel(struct vfspump *p, uint8_t *message, size_t len)
 {
     struct fuse_out_header header;
     memcpy(&header, message, sizeof header);
@@ -262,7 +328,14 @@ static void give_to_kernel(struct vfspump *p, const uint8_t *message, size_t len
         take_notice(p, message, len);
         return;
     }
-    note_answer(p, header.unique);
+    const struct asked asked = take_asked(p, header.unique);
+    if (asked.greets)
+        take_greeting(p, message, len);
+    if (asked.reads && len == sizeof header + sizeof(struct fuse_write_out)) {
+        len = join_window(p, &asked, message);
+        message = p->joined;
+    }
+    window_give(&p->window, asked.piece);
     while (write(p->fuse, message, len) < 0 && errno == EINTR)
         ; /* other errors: nobody waits for it any more */
 }
@@ -354,12 +427,15 @@ static int set_up(struct vfspump *p, const char *place, const char *nonce)
     make_lock(p);
     int rc = inbox_init(&p->inbox, sizeof(struct fuse_out_header), nonce);
     p->tx = malloc(REQUEST_SIZE);
+    p->joined = malloc(WIRE_FRAME_LIMIT);
+    p->shared = window_map(WINDOW_FOR_MOUNTS);
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->notifier = notifier_new(p->fuse);
     p->tell = vfstell_new(place, p->fuse);
     p->forget = vfsforget_new(place);
-    if (rc < 0 || !p->tell || !p->forget || !p->tx || p->wake < 0 || p->epoll < 0 || !p->notifier || fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
+    if (rc < 0 || !p->tell || !p->forget || !p->tx || !p->joined || p->wake < 0 || p->epoll < 0 || !p->notifier ||
+        fcntl(p->fuse, F_SETFL, O_NONBLOCK) < 0)
         return rc < 0 ? rc : -errno;
     sync_mark(p->tx, nonce);
     p->tx_end = SYNC_MARK;
@@ -397,6 +473,9 @@ static void release(struct vfspump *p)
         ; /* waits a little each time; what it may wait for has been aborted */
     inbox_fini(&p->inbox);
     free(p->tx);
+    free(p->joined);
+    if (p->shared)
+        munmap(p->shared, WINDOW_HALF);
     if (p->wake >= 0)
         close(p->wake);
     if (p->epoll >= 0)
@@ -469,6 +548,7 @@ static void ask_again(struct vfspump *p)
             p->tx_end += sizeof asked->request;
             p->asked[kept++] = *asked;
         } else {
+            window_give(&p->window, asked->piece);
             answer(p, &(struct fuse_in_header){.unique = asked->unique}, EIO);
         }
     }

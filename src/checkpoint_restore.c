@@ -135,7 +135,7 @@ static void replace_machine(struct supervisor *s)
     s->gone_timer = NULL;
     s->goodbye = false;
     s->restores++;
-    front_connect(s->front, s->machine->root_fd);
+    front_connect(s->front, s->machine->root_fd, s->machine->window_fd);
     bin_dir_set_link(s->bin, NULL);
     bin_dir_set_link(s->bin, s->machine->link);
     s->machine->root_fd = -1;

@@ -12,6 +12,7 @@
 #include "fs/sync.h"
 #include "src/cleanup.h"
 #include "src/host_mounts_internal.h"
+#include "src/memory_file.h"
 #include "src/printable.h"
 #include "src/vfs_worker.h"
 
@@ -164,7 +165,8 @@ void host_mounts_start_worker(struct host_mounts *m)
     if (m->start_wanted)
         return;
     m->started_ms = loop_now_ms();
-    m->worker = vfs_worker_start(m->loop, m->stream_fd, m->counters_fd, &ops, m, &err);
+    const struct vfs_worker_fds fds = {.stream = m->stream_fd, .counters = m->counters_fd, .window = m->window_fd};
+    m->worker = vfs_worker_start(m->loop, &fds, &ops, m, &err);
     if (!m->worker) {
         worker_failed(m, err.text);
         return;
@@ -247,12 +249,16 @@ void host_mounts_end_session(struct host_mounts *m)
 
 /* ---- what happens ---- */
 
-void host_mounts_connect(struct host_mounts *m, int stream_fd, struct json_object *described, int state_fd)
+void host_mounts_connect(struct host_mounts *m, int stream_fd, int window_fd, struct json_object *described,
+                         int state_fd)
 {
     end_worker(m);
     if (m->stream_fd >= 0)
         close(m->stream_fd);
+    if (m->window_fd >= 0)
+        close(m->window_fd);
     m->stream_fd = stream_fd;
+    m->window_fd = window_fd < 0 ? -1 : fcntl(window_fd, F_DUPFD_CLOEXEC, 0);
     m->agent = false;
     set_state(m, state_fd);
     if (state_fd >= 0)
@@ -364,14 +370,12 @@ void host_mounts_disconnect(struct host_mounts *m)
     host_mounts_fail_requests(m);
 }
 
-/* Sealed: a worker in the guest's hands could else make reading the counters fatal by shortening the file. */
 static int make_counters(struct host_mounts *m)
 {
     size_t size = MOUNTTABLE_MAX * sizeof *m->counters;
-    m->counters_fd = memfd_create("gondolin-mounts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (m->counters_fd < 0 || ftruncate(m->counters_fd, (off_t)size) < 0 ||
-        fcntl(m->counters_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-        return -errno;
+    m->counters_fd = memory_file_new("gondolin-mounts", size);
+    if (m->counters_fd < 0)
+        return m->counters_fd;
     void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, m->counters_fd, 0);
     if (map == MAP_FAILED)
         return -errno;
@@ -386,7 +390,7 @@ struct host_mounts *host_mounts_new(struct loop *loop, struct control *control, 
     if (!m)
         return NULL;
     *m = (struct host_mounts){.loop = loop, .ops = ops, .data = data, .stream_fd = -1, .counters_fd = -1,
-                             .state_fd = -1, .save_fd = -1};
+                             .window_fd = -1, .state_fd = -1, .save_fd = -1};
     int rc = make_counters(m);
     rc = rc ? rc : host_mounts_add_directory(m, control);
     for (size_t i = 0; rc == 0 && i < specs->count; i++)
@@ -415,6 +419,8 @@ void host_mounts_free(struct host_mounts *m)
         close(m->counters_fd);
     if (m->stream_fd >= 0)
         close(m->stream_fd);
+    if (m->window_fd >= 0)
+        close(m->window_fd);
     free(m);
 }
 

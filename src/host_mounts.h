@@ -39,9 +39,11 @@ struct host_mounts *host_mounts_new(struct loop *loop, struct control *control, 
 /* Every session has this program watch or decide. Borrowed for good; before anything is connected. */
 void host_mounts_use_hook(struct host_mounts *mounts, const struct vfs_hook_spec *spec);
 
-/* The host's end of a new machine's port gondolin.vfs; taken over. A session on an earlier one ends. For a machine that was
- * saved with one: what host_mounts_describe said then (borrowed), and what was saved (taken over); else NULL and -1. */
-void host_mounts_connect(struct host_mounts *mounts, int stream_fd, struct json_object *described, int state_fd);
+/* The host's end of a new machine's port gondolin.vfs; taken over. `window_fd` is what is shared with it (borrowed; -1:
+ * nothing). A session on an earlier one ends. For a machine that was saved with one: what host_mounts_describe said then
+ * (borrowed), and what was saved (taken over); else NULL and -1. */
+void host_mounts_connect(struct host_mounts *mounts, int stream_fd, int window_fd, struct json_object *described,
+                         int state_fd);
 
 /* An agent has taken its configuration: begins a session if there is something to mount. `able`: it knows CTL_MOUNTS;
  * `resumes`: and how to go on with a session. Returns whether `settled` will be called. Again for a machine that was

@@ -58,6 +58,7 @@ struct host_mounts {
     unsigned landlock_abi;
 
     int counters_fd;
+    int window_fd; /* of the machine; -1: nothing is shared with it */
     struct mount_counters *counters; /* one for each slot */
 };
 

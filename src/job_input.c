@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/wire.h"
 #include "src/jobs_internal.h"
 
 static bool can_send(const struct job *job)
@@ -174,6 +175,6 @@ const struct control_ops job_stdin_ops = {
     .write = stdin_write,
     .poll = stdin_poll,
     .freed = stdin_freed,
-    .max_write = 128 * 1024,
+    .max_write = WIRE_IO_LIMIT,
     .stream = true,
 };

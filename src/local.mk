@@ -64,6 +64,7 @@ src_libsupervisor_a_SOURCES = \
 	src/job_wait.c \
 	src/keeper.c src/keeper.h \
 	src/machine.c src/machine.h \
+	src/memory_file.c src/memory_file.h \
 	src/machine_link.c src/machine_link.h \
 	src/operation.c \
 	src/outstream.c src/outstream.h \

@@ -9,9 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fs/window.h"
 #include "images/files.h"
 #include "src/cleanup.h"
 #include "src/machine_link.h"
+#include "src/memory_file.h"
 #include "src/supervisor_internal.h"
 
 /* The machine's ends of its streams, and our end of ctl; -1: not there. */
@@ -101,6 +103,8 @@ static int make_ends(struct machine *m, struct ends *e)
     rc = rc ? rc : socket_pair(&m->root_fd, &e->root);
     rc = rc ? rc : socket_pair(&m->vfs_fd, &e->vfs);
     rc = rc ? rc : socket_pair(&m->console_fd, &e->console);
+    if (rc == 0 && m->backend->capabilities & VMM_CAN_WINDOW)
+        rc = (m->window_fd = memory_file_new("gondolin-window", WINDOW_SIZE)) < 0 ? m->window_fd : 0;
     rc = rc ? rc : pipe2(m->vmm_log_fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
     if (rc)
         return rc;
@@ -140,6 +144,8 @@ static struct vmm_config machine_config(const struct supervisor *s, const char *
         .overlay = overlay,
         .ports = {{PORT_CTL, -1}, {PORT_ROOT, -1}, {PORT_VFS, -1}},
         .port_count = 3,
+        .window_size = s->backend->capabilities & VMM_CAN_WINDOW ? WINDOW_SIZE : 0,
+        .window_fd = -1,
         .console_fd = -1,
         .log_fd = -1,
     };
@@ -184,6 +190,7 @@ static int start_vmm(struct machine *m, const struct ends *e, const char *disk, 
     config.ports[0].fd = e->ctl;
     config.ports[1].fd = e->root;
     config.ports[2].fd = e->vfs;
+    config.window_fd = m->window_fd;
     config.console_fd = e->console;
     config.log_fd = m->vmm_log_fd[1];
     int rc = m->backend->start(m->s->loop, &config, &vm_events, m, &m->vm, err);
@@ -241,7 +248,7 @@ struct machine *machine_start(struct supervisor *s, const struct machine_origin 
         return NULL;
     }
     *m = (struct machine){.s = s, .backend = s->backend, .started_ms = loop_now_ms(), .root_fd = -1, .vfs_fd = -1,
-                          .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
+                          .window_fd = -1, .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
     const struct checkpoint *base = origin->base;
     bool load_memory = base && !origin->boot && base->manifest.kind == CHECKPOINT_FULL;
     if (start_on(m, base, load_memory, err) < 0) {
@@ -277,7 +284,8 @@ void machine_free(struct machine *m)
         m->backend->free_vm(m->vm);
     watch_del(m->console_watch);
     watch_del(m->vmm_log_watch);
-    const int fds[] = {m->root_fd, m->vfs_fd, m->mounts_fd, m->console_fd, m->vmm_log_fd[0], m->vmm_log_fd[1]};
+    const int fds[] = {m->root_fd,    m->vfs_fd,        m->window_fd,    m->mounts_fd,
+                       m->console_fd, m->vmm_log_fd[0], m->vmm_log_fd[1]};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -30,6 +30,7 @@ struct machine {
     uint64_t started_ms;
     int root_fd, vfs_fd; /* our ends of gondolin.root and gondolin.vfs, until somebody takes them; -1 */
     int mounts_fd; /* loaded: what was saved of the files of the host, until somebody takes it; -1: nothing */
+    int window_fd; /* what is shared with the guest (fs/window.h); -1: nothing */
     int console_fd;
     int vmm_log_fd[2]; /* both ends: the monitor's backend writes what its program says, and its own remarks */
     struct watch *console_watch, *vmm_log_watch;

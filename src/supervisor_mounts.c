@@ -31,7 +31,8 @@ static void mounts_settled(void *data, const char *failure)
 void supervisor_mounts_connect(struct supervisor *s)
 {
     struct machine *m = s->machine;
-    host_mounts_connect(s->mounts, m->vfs_fd, m->mounts_fd >= 0 ? m->disks.base.manifest.mounts : NULL, m->mounts_fd);
+    host_mounts_connect(s->mounts, m->vfs_fd, m->window_fd,
+                        m->mounts_fd >= 0 ? m->disks.base.manifest.mounts : NULL, m->mounts_fd);
     m->vfs_fd = m->mounts_fd = -1;
 }
 

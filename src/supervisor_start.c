@@ -59,7 +59,7 @@ static int take_into_use(struct supervisor *s, struct machine *m, struct err *er
     supervisor_publish_machine(s);
     jobs_set_link(s->jobs, m->link, NULL);
     bin_dir_set_link(s->bin, m->link);
-    int rc = front_connect(s->front, m->root_fd);
+    int rc = front_connect(s->front, m->root_fd, m->window_fd);
     if (rc < 0)
         return err_errno(err, -rc, "mount: file channel");
     m->root_fd = -1;

@@ -136,7 +136,7 @@ static void process_ended(void *data, uint32_t events)
     w->ops->ended(w->data, why);
 }
 
-static int spawn(struct vfs_worker *w, int stream_fd, int counters_fd, struct err *err)
+static int spawn(struct vfs_worker *w, const struct vfs_worker_fds *given, struct err *err)
 {
     int ends[2];
     cleanup_free char *program = libexec_path("gondolin-vfs");
@@ -147,14 +147,15 @@ static int spawn(struct vfs_worker *w, int stream_fd, int counters_fd, struct er
     w->control = ends[0];
     cleanup_close int theirs = ends[1];
     char *argv[] = {program, NULL};
-    const int fds[] = {stream_fd, theirs, counters_fd};
-    const struct child_spec spec = {.argv = argv, .fds = fds, .fd_count = 3, .stdout_fd = -1, .stderr_fd = -1};
+    const int fds[] = {given->stream, theirs, given->counters, given->window};
+    const struct child_spec spec = {.argv = argv, .fds = fds, .fd_count = sizeof fds / sizeof *fds, .stdout_fd = -1,
+                                    .stderr_fd = -1};
     const struct timeval limit = {.tv_sec = SEND_LIMIT_S};
     setsockopt(w->control, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     return child_start(&spec, &w->pid, &w->pidfd, err);
 }
 
-struct vfs_worker *vfs_worker_start(struct loop *loop, int stream_fd, int counters_fd, const struct vfs_worker_ops *ops,
+struct vfs_worker *vfs_worker_start(struct loop *loop, const struct vfs_worker_fds *fds, const struct vfs_worker_ops *ops,
                                     void *data, struct err *err)
 {
     struct vfs_worker *w = calloc(1, sizeof *w);
@@ -163,7 +164,7 @@ struct vfs_worker *vfs_worker_start(struct loop *loop, int stream_fd, int counte
         return NULL;
     }
     *w = (struct vfs_worker){.ops = ops, .data = data, .control = -1, .pidfd = -1};
-    int rc = spawn(w, stream_fd, counters_fd, err);
+    int rc = spawn(w, fds, err);
     if (rc == 0) {
         w->control_watch = loop_watch(loop, w->control, EPOLLIN, control_ready, w);
         w->pid_watch = loop_watch(loop, w->pidfd, EPOLLIN, process_ended, w);

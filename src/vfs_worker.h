@@ -24,8 +24,13 @@ struct vfs_worker_ops {
     void (*ended)(void *data, const char *why);
 };
 
+/* Of fs/worker_proto.h. */
+struct vfs_worker_fds {
+    int stream, counters, window;
+};
+
 /* The descriptors are borrowed. NULL with *err set. */
-struct vfs_worker *vfs_worker_start(struct loop *loop, int stream_fd, int counters_fd, const struct vfs_worker_ops *ops,
+struct vfs_worker *vfs_worker_start(struct loop *loop, const struct vfs_worker_fds *fds, const struct vfs_worker_ops *ops,
                                     void *data, struct err *err);
 /* Sends one message, with a descriptor (borrowed) or -1. False when it is not taken: then the worker is ending. */
 bool vfs_worker_send(struct vfs_worker *worker, const struct worker_message *message, int fd);

@@ -311,6 +311,7 @@ static int spawn(struct vmm *vm, const struct vmm_config *c, const struct prepar
     cleanup_close int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     fds[count++] = p->overlay >= 0 ? p->overlay : null_fd;
     fds[count++] = p->state >= 0 ? p->state : null_fd;
+    fds[count++] = c->window_size ? c->window_fd : null_fd;
     for (unsigned i = 0; i < c->port_count; i++)
         fds[count++] = c->ports[i].fd;
     const struct child_spec spec = {.argv = p->argv.words, .fds = fds, .fd_count = count, .stdout_fd = p->stderr_theirs,
@@ -511,7 +512,8 @@ static const char *qemu_describe(const struct vmm *vm)
 
 const struct vmm_backend vmm_qemu = {
     .name = "qemu",
-    .capabilities = VMM_CAN_PAUSE | VMM_CAN_SAVE | VMM_CAN_QCOW2 | VMM_CAN_PORTS,
+    .capabilities = VMM_CAN_PAUSE | VMM_CAN_SAVE | VMM_CAN_QCOW2 | VMM_CAN_PORTS |
+                    VMM_CAN_WINDOW,
     .probe = qemu_probe,
     .check = qemu_check,
     .start = qemu_start,

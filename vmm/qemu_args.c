@@ -14,7 +14,8 @@
 
 /* PCI slots are pinned: a restored machine has to find its devices where they were saved, and a device that is added
  * some day must not move the others. */
-enum pci_slot { SLOT_PORTS = 3, SLOT_ROOT = 4, SLOT_RNG = 5, SLOT_PVPANIC = 6, SLOT_NET = 7 /* reserved */ };
+enum pci_slot { SLOT_PORTS = 3, SLOT_ROOT = 4, SLOT_RNG = 5, SLOT_PVPANIC = 6, SLOT_NET = 7 /* reserved */,
+                SLOT_WINDOW = 8 };
 
 /* A longer run than TCG's translations of one kernel and its programs fit into is rare; unbounded they may take
  * 1 GiB. */
@@ -258,6 +259,16 @@ static void add_small_devices(const struct qemu_plan *plan, struct argv *argv)
     }
 }
 
+/* master=on: it does not stand in the way of saving. */
+static void add_window(const struct vmm_config *c, struct argv *argv)
+{
+    argv_add(argv, "-object");
+    argv_addf(argv, "memory-backend-file,id=window,size=%llu,share=on,mem-path=/proc/self/fd/%d",
+              (unsigned long long)c->window_size, QEMU_FD_WINDOW);
+    argv_add(argv, "-device");
+    argv_addf(argv, "ivshmem-plain,memdev=window,master=on,addr=%#x", SLOT_WINDOW);
+}
+
 static int add_kernel(const struct qemu_plan *plan, struct argv *argv)
 {
     const struct vmm_config *c = plan->config;
@@ -281,6 +292,8 @@ int qemu_args(const struct qemu_plan *plan, struct argv *argv, struct err *err)
     if (c->root_disk)
         add_root(c, argv);
     add_small_devices(plan, argv);
+    if (c->window_size)
+        add_window(c, argv);
 
     int rc = 0;
     if (c->load)

@@ -31,6 +31,7 @@ enum {
     QEMU_FD_CONSOLE,
     QEMU_FD_OVERLAY, /* VMM_ROOT_MEMORY: the overlay; otherwise /dev/null */
     QEMU_FD_STATE,   /* the device state to load; otherwise /dev/null */
+    QEMU_FD_WINDOW,  /* memory that is shared with the guest; otherwise /dev/null */
     QEMU_FD_PORTS,   /* and upwards */
 };
 

@@ -28,6 +28,7 @@ enum vmm_capability { /* bits of vmm_backend.capabilities */
     VMM_CAN_SAVE = 1 << 1, /* memory and devices: full checkpoints */
     VMM_CAN_QCOW2 = 1 << 2,
     VMM_CAN_PORTS = 1 << 3, /* named byte streams */
+    VMM_CAN_WINDOW = 1 << 4, /* memory shared with the guest */
 };
 
 enum { VMM_MAX_PORTS = 8 };
@@ -104,6 +105,10 @@ struct vmm_config {
 
     struct vmm_port ports[VMM_MAX_PORTS];
     unsigned port_count;
+    /* Memory that the guest sees as a PCI device's (ivshmem: 1af4:1110, BAR 2) and shares with whoever maps the file. It is no
+     * part of a saved state. A power of 2, at least a page; 0: none. */
+    uint64_t window_size;
+    int window_fd; /* a memory file of that size; borrowed */
     int console_fd; /* the VMM's end of a socketpair carrying the guest's console; closed by start(), as ports are */
     int log_fd;     /* the VMM's stderr; borrowed */
 };

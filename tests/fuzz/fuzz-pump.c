@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/pump.h"
+#include "fs/window.h"
 #include "src/loop.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -24,7 +26,7 @@ struct input {
 struct world {
     struct loop *loop;
     struct pump *pump;
-    int guest;
+    int guest, window; /* window: -1: nothing is shared */
     int kernel_error;
     uint64_t unique;
     struct {
@@ -35,6 +37,7 @@ struct world {
     uint64_t nodes[SEEN]; /* ids that the kernel has been given */
     unsigned seen;
     unsigned closed;
+    volatile uint8_t last;
 };
 
 static uint8_t byte(struct input *in)
@@ -90,10 +93,13 @@ static int to_kernel(void *data, const struct iovec *iov, int count)
 {
     struct world *w = data;
     struct fuse_out_header out;
-    fuzz_require(count == 1 && iov[0].iov_len >= sizeof out);
+    fuzz_require((count == 1 || count == 2) && iov[0].iov_len >= sizeof out);
     memcpy(&out, iov[0].iov_base, sizeof out);
     const uint8_t *body = (const uint8_t *)iov[0].iov_base + sizeof out;
-    fuzz_require(out.len == iov[0].iov_len && out.error <= 0 && out.error > -512);
+    size_t beside = count == 2 ? iov[1].iov_len : 0; /* in the window */
+    fuzz_require(out.len == iov[0].iov_len + beside && out.error <= 0 && out.error > -512);
+    if (beside) /* all of it can be read */
+        w->last = ((const uint8_t *)iov[1].iov_base)[beside - 1];
     for (size_t i = 0; i < ASKED; i++) {
         if (!w->asked[i].unique || w->asked[i].unique != out.unique)
             continue;
@@ -231,13 +237,15 @@ static void connect_guest(struct world *w, struct input *in)
         struct fuse_out_header out;
         struct fuse_init_out init;
     } reply = {{.len = sizeof reply}, {.major = 7, .minor = 38, .max_write = WIRE_IO_LIMIT}};
+    const uint32_t pieces = WIRE_WINDOW_PIECES;
+    memcpy((uint8_t *)&reply + WIRE_INIT_WINDOW_OFFSET, &pieces, sizeof pieces);
     struct fuse_in_header init;
     if (w->guest >= 0)
         close(w->guest);
     fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     w->guest = ends[1];
     w->closed = 0;
-    fuzz_require(pump_connect(w->pump, ends[0]) == 0);
+    fuzz_require(pump_connect(w->pump, ends[0], w->window) == 0);
     pump_greet(w->pump);
     if (byte(in) == 0xff) /* it says what the input says */
         return;
@@ -279,6 +287,13 @@ static void command(struct world *w, struct input *in)
     }
 }
 
+static int shared_memory(void)
+{
+    int fd = memfd_create("window", MFD_CLOEXEC);
+    fuzz_require(fd >= 0 && ftruncate(fd, WINDOW_SIZE) == 0);
+    return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct pump_ops ops = {.to_kernel = to_kernel, .notify_kernel = notify_kernel, .closed = closed};
@@ -286,7 +301,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t how = byte(&in);
     struct hostview_config config = {.uid = 1000, .gid = 1000, .raw_owner = how & 1, .exec = how & 2,
                                      .entry_timeout_ms = 1000, .attr_timeout_ms = 1000};
-    struct world w = {.guest = -1};
+    struct world w = {.guest = -1, .window = how & 4 ? -1 : shared_memory()};
     signal(SIGPIPE, SIG_IGN);
     w.loop = loop_new();
     w.pump = pump_new(w.loop, &config, &ops, &w);
@@ -304,5 +319,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pump_free(w.pump);
     loop_free(w.loop);
     close(w.guest);
+    if (w.window >= 0)
+        close(w.window);
     return 0;
 }

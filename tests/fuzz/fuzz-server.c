@@ -275,6 +275,8 @@ static void run(struct server *server, struct session *session, struct input *in
     }
 }
 
+static uint8_t window[WIRE_WINDOW_PIECES * WIRE_IO_LIMIT];
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
@@ -290,7 +292,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .all_xattrs = options & WITH_ALL_XATTRS,
     };
     struct server_config config = {
-        .max_write = MAX_WRITE, .max_nodes = 64, .max_handles = 32, .locks = true,
+        .max_write = MAX_WRITE, .window = window, .max_nodes = 64, .max_handles = 32, .locks = true,
         .workers = options & WITH_WORKERS ? 2 : 0};
     pthread_mutex_init(&session.lock, NULL);
     struct vfs *vfs = hostdir_new(&dir);

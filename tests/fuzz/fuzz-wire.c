@@ -23,9 +23,18 @@ static void check_names(const struct wire_request *request, const uint8_t *messa
     }
 }
 
+static uint8_t window[WIRE_WINDOW_PIECES * WIRE_IO_LIMIT];
+
 static void check_payload(const struct wire_request *request, const uint8_t *message, size_t len)
 {
-    fuzz_require(request->payload >= message && request->payload + request->payload_len == message + len);
+    if (request->window) {
+        fuzz_require(request->window >= window && request->window + WIRE_IO_LIMIT <= window + sizeof window);
+        fuzz_require(request->args.write.size <= WIRE_IO_LIMIT);
+    }
+    if (request->window && request->op->payload == WIRE_PAYLOAD_WRITE)
+        fuzz_require(request->payload == request->window && request->payload_len == request->args.write.size);
+    else
+        fuzz_require(request->payload >= message && request->payload + request->payload_len == message + len);
     if (request->op->payload != WIRE_PAYLOAD_FORGETS) {
         fuzz_require(request->op->payload != WIRE_PAYLOAD_NONE || request->payload_len == 0);
         return;
@@ -38,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
-    struct wire_limits limits = {.max_write = (data[0] % 32 + 1) * 4096u};
+    struct wire_limits limits = {.max_write = (data[0] % 32 + 1) * 4096u, .window = data[0] & 32 ? window : NULL};
     size_t len = size - 1;
     uint8_t *message = malloc(len ? len : 1); /* of its own, so that a read beyond it is seen */
     struct wire_request request;

@@ -6,6 +6,7 @@ which has requests run in many threads. Prints what is wrong and exits 1."""
 import errno
 import fcntl
 import json
+import mmap
 import os
 import shutil
 import socket
@@ -25,6 +26,7 @@ OPS = {name: number for number, name in enumerate(
     "- FSYNC SETXATTR GETXATTR LISTXATTR REMOVEXATTR FLUSH INIT OPENDIR READDIR RELEASEDIR FSYNCDIR GETLK SETLK SETLKW "
     "ACCESS CREATE INTERRUPT BMAP DESTROY IOCTL POLL NOTIFY_REPLY BATCH_FORGET FALLOCATE READDIRPLUS RENAME2 LSEEK "
     "COPY_FILE_RANGE SETUPMAPPING REMOVEMAPPING SYNCFS TMPFILE STATX".split())}
+PIECE, PIECES = 512 * 1024, 16  # fs/window.h
 wrong = []
 
 
@@ -58,7 +60,10 @@ class Worker:
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         counters = os.memfd_create("counters")
         os.ftruncate(counters, 64 * 200 + 4096)
-        fds = [os.dup(fd) for fd in (stream.fileno(), control.fileno(), counters)]
+        window = os.memfd_create("window")
+        os.ftruncate(window, 2 * PIECES * PIECE)
+        self.window = mmap.mmap(window, PIECES * PIECE)
+        fds = [os.dup(fd) for fd in (stream.fileno(), control.fileno(), counters, window)]
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
         for fd in fds:
             os.close(fd)
@@ -67,12 +72,13 @@ class Worker:
             for number, fd in enumerate(high):
                 os.dup2(fd, 3 + number)
 
-        self.process = subprocess.Popen([WORKER], preexec_fn=place, pass_fds=(3, 4, 5))
+        self.process = subprocess.Popen([WORKER], preexec_fn=place, pass_fds=(3, 4, 5, 6))
         for fd in high:
             os.close(fd)
         stream.close()
         control.close()
         os.close(counters)
+        os.close(window)
         directory = os.open(tree, os.O_PATH | os.O_DIRECTORY)
         socket.send_fds(self.control, [message(1, 7, flags, owner=owner)], [directory])
         os.close(directory)
@@ -212,6 +218,42 @@ def numbers(w, root):
     for opcode in (37, 48, 49, 50, 51, 52, 60, 4096, 0x7fffffff):
         check(f"opcode {opcode}", w.error(opcode, root, bytes(64)), "ENOSYS")
     check("it lives after all that", w.lives())
+
+
+def window(w, root):
+    """Memory that both sides have: what is forged about it, and what changes while it is read."""
+    node, handle = opened(w, root, b"file", os.O_RDWR)
+    begin = w.window[:]
+
+    def piece(op, size, number, data=b""):
+        return w.ask(op, node, struct.pack("<QQIIQII", handle, 0, size, 0, 0, 0, number) + data)
+
+    for number in (PIECES + 1, 1 << 31, 0xffffffff):
+        check(f"READ into piece {number:#x}", piece("READ", 8, number)[0], -errno.EINVAL)
+        check(f"WRITE from piece {number:#x}", piece("WRITE", 8, number)[0], -errno.EINVAL)
+    check("READ of more than a piece", piece("READ", PIECE + 1, 1)[0], -errno.EINVAL)
+    check("WRITE of more than a piece", piece("WRITE", PIECE + 1, PIECES)[0], -errno.EINVAL)
+    check("WRITE with data in two places", piece("WRITE", 4, 1, b"data")[0], -errno.EINVAL)
+    check("nothing has been read", w.window[:] == begin)
+    check("READ into a piece", piece("READ", PIECE, 2), (0, struct.pack("<II", 8, 0)))
+    check("what was read", w.window[PIECE:PIECE + 8], b"contents")
+    check("what is beside it", (w.window[:PIECE], w.window[PIECE + 8:]) == (begin[:PIECE], begin[PIECE + 8:]))
+    stop = threading.Event()
+
+    def scribble():
+        while not stop.is_set():
+            w.window[-PIECE:] = os.urandom(PIECE)
+
+    thread = threading.Thread(target=scribble)
+    thread.start()
+    for _ in range(50):
+        check("WRITE from a piece that changes", piece("WRITE", PIECE, PIECES), (0, struct.pack("<II", PIECE, 0)))
+        check("READ into it", piece("READ", PIECE, PIECES), (0, struct.pack("<II", PIECE, 0)))
+    stop.set()
+    thread.join()
+    check("it lives with a window that changes", w.lives())
+    os.truncate(os.path.join(TREE, "file"), 8)
+    w.error("RELEASE", node, struct.pack("<QIIQ", handle, 0, 0, 0))
 
 
 def files(w, root):
@@ -366,6 +408,7 @@ def attack():
     w.close()
     w = Worker()
     numbers(w, w.root())
+    window(w, w.root())
     w.close()
     w = Worker(flags=2)
     root = w.root()

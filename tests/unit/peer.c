@@ -37,6 +37,7 @@ static void make_server(struct peer *peer, const struct peer_options *options)
     };
     struct server_config config = {
         .max_write = PEER_MAX_WRITE,
+        .window = options->window,
         .max_nodes = options->max_nodes ? options->max_nodes : 64,
         .max_handles = options->max_handles ? options->max_handles : 16,
         .workers = options->workers,

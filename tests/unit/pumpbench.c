@@ -60,7 +60,7 @@ struct bench *bench_new(const struct hostview_config *config)
                                                  .attr_timeout_ms = 2500};
     struct bench *b = calloc(1, sizeof *b);
     cr_assert(b);
-    b->guest = -1;
+    b->guest = b->window_fd = -1;
     signal(SIGPIPE, SIG_IGN); /* as in the supervisor */
     b->loop = loop_new();
     b->pump = pump_new(b->loop, config ? config : &plain, &ops, b);
@@ -74,6 +74,8 @@ void bench_free(struct bench *b)
     loop_free(b->loop);
     if (b->guest >= 0)
         close(b->guest);
+    if (b->window_fd >= 0)
+        close(b->window_fd);
     for (size_t i = 0; i < b->reply_count; i++)
         free(b->replies[i].bytes);
     for (size_t i = 0; i < b->notice_count; i++)
@@ -107,7 +109,7 @@ void bench_connect_silent(struct bench *b)
     cr_assert_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
     b->guest = ends[1];
     b->in_len = 0;
-    cr_assert_eq(pump_connect(b->pump, ends[0]), 0);
+    cr_assert_eq(pump_connect(b->pump, ends[0], b->window_fd), 0);
     pump_greet(b->pump);
 }
 
@@ -117,6 +119,8 @@ void bench_connect(struct bench *b)
     const struct fuse_in_header *init = bench_take(b);
     cr_assert(init && init->opcode == FUSE_INIT, "a session begins with INIT");
     struct fuse_init_out out = {.major = 7, .minor = 38, .max_write = WIRE_IO_LIMIT};
+    const uint32_t pieces = b->window_fd < 0 ? 0 : WIRE_WINDOW_PIECES;
+    memcpy((uint8_t *)&out + WIRE_INIT_WINDOW_OFFSET - sizeof(struct fuse_out_header), &pieces, sizeof pieces);
     bench_reply(b, init->unique, 0, &out, sizeof out);
 }
 

@@ -20,6 +20,7 @@ struct bench_message {
 struct bench {
     struct loop *loop;
     struct pump *pump;
+    int window_fd; /* shared with the guest; -1: nothing is */
     int guest; /* the server's end, non-blocking; -1 before bench_connect */
     uint64_t unique;
     int kernel_error; /* what writing to the kernel returns */

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/window.h"
 #include "src/channel.h"
 #include "tests/unit/pumpbench.h"
 
@@ -566,7 +568,7 @@ Test(pump, greets_with_the_first_request)
     int ends[2];
     bool quiet = false;
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
-    cr_assert_eq(pump_connect(b->pump, ends[0]), 0);
+    cr_assert_eq(pump_connect(b->pump, ends[0], -1), 0);
     b->guest = ends[1];
     bench_turn(b);
     cr_expect_null(bench_take(b));
@@ -583,4 +585,118 @@ Test(pump, greets_with_the_first_request)
     bench_turn(b);
     cr_expect_eq(bench_take(b)->unique, asked);
     bench_free(b);
+}
+
+/* ---- data in the window ---- */
+
+enum { PIECES_SEEN = WIRE_WINDOW_PIECES + 2 };
+
+static struct bench *sharing(uint8_t **window)
+{
+    struct bench *b = bench_new(NULL);
+    b->window_fd = memfd_create("window", MFD_CLOEXEC);
+    cr_assert_eq(ftruncate(b->window_fd, WINDOW_SIZE), 0);
+    *window = mmap(NULL, WINDOW_HALF, PROT_READ | PROT_WRITE, MAP_SHARED, b->window_fd, WINDOW_FOR_ROOT);
+    cr_assert_neq(*window, MAP_FAILED);
+    bench_connect(b);
+    return b;
+}
+
+static uint64_t ask_read(struct bench *b, uint64_t node, uint32_t size)
+{
+    struct fuse_read_in in = {.fh = 1, .size = size};
+    return BENCH_ASK(b, FUSE_READ, node, BENCH_ARGS(in));
+}
+
+/* The piece that the next request names. */
+static uint32_t piece_of(struct bench *b, uint32_t opcode)
+{
+    const struct fuse_in_header *h = bench_take_opcode(b, opcode);
+    cr_assert(h);
+    return ((const struct fuse_write_in *)bench_body(b))->padding;
+}
+
+Test(pump, what_is_read_comes_through_the_window)
+{
+    uint8_t *window;
+    struct bench *b = sharing(&window);
+    uint64_t node = bench_lookup(b, bench_root(b), "f", 7, S_IFREG);
+    uint64_t unique = ask_read(b, node, 8192);
+    cr_expect_eq(piece_of(b, FUSE_READ), 1u);
+    memset(window, 'x', 5000);
+    struct fuse_write_out count = {.size = 5000};
+    bench_reply(b, unique, 0, &count, sizeof count);
+    const struct fuse_out_header *out = bench_answer(b, unique);
+    cr_assert(out && !out->error);
+    cr_assert_eq(out->len, sizeof *out + 5000);
+    cr_expect_eq(memcmp(bench_answer_body(b, unique), window, 5000), 0);
+
+    unique = ask_read(b, node, 8192);
+    cr_expect_eq(piece_of(b, FUSE_READ), 1u, "it is free again");
+    bench_reply(b, unique, -EIO, NULL, 0);
+    cr_expect_eq(error_of(b, unique), -EIO);
+    unique = ask_read(b, node, 100);
+    cr_expect_eq(piece_of(b, FUSE_READ), 0u, "little is not worth it");
+    bench_reply(b, unique, 0, "abc", 3);
+    cr_expect_eq(memcmp(bench_answer_body(b, unique), "abc", 3), 0);
+    munmap(window, WINDOW_HALF);
+    bench_free(b);
+}
+
+Test(pump, what_is_written_goes_through_the_window)
+{
+    static uint8_t data[8000];
+    uint8_t *window;
+    struct bench *b = sharing(&window);
+    uint64_t node = bench_lookup(b, bench_root(b), "f", 7, S_IFREG);
+    struct fuse_write_in in = {.size = sizeof data};
+    memset(data, 'w', sizeof data);
+    uint64_t unique = BENCH_ASK(b, FUSE_WRITE, node, BENCH_ARGS(in), {data, sizeof data});
+    const struct fuse_in_header *h = bench_take_opcode(b, FUSE_WRITE);
+    cr_assert(h);
+    cr_expect_eq(h->len, sizeof *h + sizeof in);
+    cr_expect_eq(((const struct fuse_write_in *)bench_body(b))->padding, 1u);
+    cr_expect_eq(memcmp(window, data, sizeof data), 0);
+    struct fuse_write_out count = {.size = sizeof data};
+    bench_reply(b, unique, 0, &count, sizeof count);
+    cr_expect_eq(error_of(b, unique), 0);
+    munmap(window, WINDOW_HALF);
+    bench_free(b);
+}
+
+Test(pump, a_piece_belongs_to_its_request_until_the_reply)
+{
+    uint8_t *window;
+    struct bench *b = sharing(&window);
+    uint64_t node = bench_lookup(b, bench_root(b), "f", 7, S_IFREG), unique[PIECES_SEEN];
+    for (uint32_t i = 0; i < PIECES_SEEN; i++) {
+        unique[i] = ask_read(b, node, 8192);
+        cr_expect_eq(piece_of(b, FUSE_READ), i < WIRE_WINDOW_PIECES ? i + 1 : 0);
+    }
+    cr_expect(pump_interrupt(b->pump, unique[4]));
+    bench_wait(b, PUMP_GRACE_MS + 50);
+    cr_expect_eq(error_of(b, unique[4]), -EINTR);
+    ask_read(b, node, 8192);
+    cr_expect_eq(piece_of(b, FUSE_READ), 0u, "the guest may still write to it");
+    struct fuse_write_out count = {.size = 1};
+    bench_reply(b, unique[4], 0, &count, sizeof count);
+    ask_read(b, node, 8192);
+    cr_expect_eq(piece_of(b, FUSE_READ), 5u);
+    munmap(window, WINDOW_HALF);
+    bench_free(b);
+}
+
+Test(pump, a_guest_cannot_have_read_more_than_was_asked_for)
+{
+    static const uint8_t data[8192];
+    struct fuse_write_out count = {.size = 8193};
+    for (int i = 0; i < 2; i++) {
+        uint8_t *window;
+        struct bench *b = sharing(&window);
+        uint64_t node = bench_lookup(b, bench_root(b), "f", 7, S_IFREG), unique = ask_read(b, node, 8192);
+        cr_expect_eq(piece_of(b, FUSE_READ), 1u);
+        bench_reply(b, unique, 0, i ? (const void *)&count : data, i ? sizeof count : sizeof data);
+        munmap(window, WINDOW_HALF);
+        expect_broken(b, "no request asked for");
+    }
 }

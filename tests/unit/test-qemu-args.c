@@ -90,16 +90,28 @@ Test(qemu_args, ports_have_pinned_numbers_names_and_descriptors)
     build();
     cr_assert_str_eq(value("-chardev", 0), "socket,id=qmp,fd=3");
     cr_assert_str_eq(value("-chardev", 1), "socket,id=console,fd=4");
-    cr_assert_str_eq(value("-chardev", 2), "socket,id=port1,fd=7");
-    cr_assert_str_eq(value("-chardev", 3), "socket,id=port2,fd=8");
+    cr_assert_str_eq(value("-chardev", 2), "socket,id=port1,fd=8");
+    cr_assert_str_eq(value("-chardev", 3), "socket,id=port2,fd=9");
     cr_assert_null(value("-chardev", 4));
     cr_assert_str_eq(value("-device", 0), "virtio-serial-pci-non-transitional,id=ports,addr=0x3,max_ports=9");
     cr_assert_str_eq(value("-device", 1), "virtconsole,bus=ports.0,nr=0,chardev=console");
     cr_assert_str_eq(value("-device", 3), "virtserialport,bus=ports.0,nr=2,chardev=port2,name=gondolin.root");
 }
 
+Test(qemu_args, memory_is_shared_when_asked_for)
+{
+    build();
+    cr_assert_eq(occurrences("ivshmem"), 0);
+    config.window_size = 8192;
+    config.window_fd = 99;
+    build();
+    cr_assert_str_eq(value("-object", 1), "memory-backend-file,id=window,size=8192,share=on,mem-path=/proc/self/fd/7");
+    cr_assert_eq(occurrences("ivshmem-plain,memdev=window,master=on"), 1);
+}
+
 Test(qemu_args, every_pci_device_is_pinned)
 {
+    config.window_size = 8192;
     build();
     for (int i = 0; value("-device", i); i++) {
         const char *device = value("-device", i);

@@ -175,7 +175,7 @@ Test(qemu, ports_and_console_reach_it_and_are_closed_here)
 {
     char got[8] = "";
     int console = f.config.console_fd, port = f.config.ports[0].fd;
-    run("printf c >&4; printf p >&7; exit 0");
+    run("printf c >&4; printf p >&8; exit 0");
     cr_assert_eq(read(f.console, got, sizeof got), 1);
     cr_assert_eq(got[0], 'c');
     cr_assert_eq(read(f.port, got, sizeof got), 1);

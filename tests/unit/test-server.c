@@ -493,10 +493,65 @@ Test(server, a_full_queue_holds_the_peer_back_instead_of_failing)
 Test(server, config_out_of_range)
 {
     struct peer *peer = peer_new(&defaults);
-    struct server_config config = {.max_write = 2 * 128 * 1024, .max_nodes = 1, .max_handles = 1};
+    struct server_config config = {.max_write = 2 * WIRE_IO_LIMIT, .max_nodes = 1, .max_handles = 1};
     cr_expect_null(server_new(&config, peer->vfs, NULL, NULL));
     cr_expect_eq(errno, EINVAL);
     config.max_write = 100;
     cr_expect_null(server_new(&config, peer->vfs, NULL, NULL));
+    peer_free(peer);
+}
+
+/* ---- data in the window ---- */
+
+static uint32_t pieces_of(struct peer *peer)
+{
+    uint32_t pieces;
+    memcpy(&pieces, (const uint8_t *)peer_reply(peer)->body + WIRE_INIT_WINDOW_OFFSET - sizeof(struct fuse_out_header),
+           sizeof pieces);
+    return pieces;
+}
+
+/* Through a piece of the window: the count of the reply, or its error. */
+static int windowed(struct peer *peer, uint32_t opcode, uint64_t node, struct fuse_write_in in)
+{
+    int rc = PEER_CALL(peer, opcode, node, PEER_ARGS(in));
+    const struct peer_reply *reply = peer_reply(peer);
+    if (rc < 0)
+        return rc;
+    cr_expect_eq(reply->len, sizeof(struct fuse_write_out));
+    return (int)((const struct fuse_write_out *)(const void *)reply->body)->size;
+}
+
+Test(server, reads_and_writes_go_through_the_window)
+{
+    uint8_t *window = calloc(WIRE_WINDOW_PIECES, WIRE_IO_LIMIT), *third = window + 2 * (size_t)WIRE_IO_LIMIT;
+    struct peer *peer = peer_new(&(struct peer_options){.workers = 1, .window = window});
+    uint64_t node, fh;
+    cr_expect_eq(pieces_of(peer), WIRE_WINDOW_PIECES);
+    cr_assert_eq(peer_create(peer, ROOT, "f", O_RDWR, 0644, &node, &fh), 0);
+    strcpy((char *)third, "through the window");
+    cr_expect_eq(windowed(peer, FUSE_WRITE, node, (struct fuse_write_in){.fh = fh, .size = 18, .padding = 3}), 18);
+    cr_expect_str_eq(peer_get_file(peer->tree_fd, "f"), "through the window");
+    /* One that waits for the disk is run by another thread. */
+    strcpy((char *)third, "synced");
+    cr_expect_eq(windowed(peer, FUSE_WRITE, node, (struct fuse_write_in){.fh = fh, .size = 6, .flags = O_SYNC, .padding = 3}), 6);
+    cr_expect_str_eq(peer_get_file(peer->tree_fd, "f"), "syncedh the window");
+    memset(third, 0, 100);
+    cr_expect_eq(windowed(peer, FUSE_READ, node, (struct fuse_write_in){.fh = fh, .size = 100, .padding = 3}), 18);
+    cr_expect_str_eq((const char *)third, "syncedh the window");
+    cr_expect_eq(windowed(peer, FUSE_READ, node, (struct fuse_write_in){.fh = fh, .size = 100, .offset = 18, .padding = 3}), 0);
+    cr_expect_eq(windowed(peer, FUSE_READ, node, (struct fuse_write_in){.fh = fh + 1, .size = 9, .padding = 3}), -EBADF);
+    cr_expect_str_eq(peer_read(peer, node, fh, 0, 6), "synced", "and without it, as before");
+    peer_free(peer);
+    free(window);
+}
+
+Test(server, nothing_is_shared_unless_told)
+{
+    struct peer *peer = peer_new(&(struct peer_options){.workers = 0});
+    uint64_t node, fh;
+    cr_expect_eq(pieces_of(peer), 0u);
+    cr_assert_eq(peer_create(peer, ROOT, "f", O_RDWR, 0644, &node, &fh), 0);
+    cr_expect_eq(windowed(peer, FUSE_READ, node, (struct fuse_write_in){.fh = fh, .size = 9, .padding = 1}), -EINVAL);
     peer_free(peer);
 }

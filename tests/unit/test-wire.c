@@ -10,7 +10,7 @@
 
 enum { HEADER = sizeof(struct fuse_in_header), MAX_WRITE = 8192, UNIQUE = 6 };
 
-static const struct wire_limits limits = {.max_write = MAX_WRITE};
+static struct wire_limits limits = {.max_write = MAX_WRITE};
 
 struct message {
     uint8_t bytes[HEADER + 128 * 1024];
@@ -409,4 +409,43 @@ Test(wire, init_has_two_lengths)
     cr_expect_eq(decode_args(FUSE_INIT, &in, 16, "", 0), -EINVAL);
     cr_expect_eq(decode_args(FUSE_INIT, &in, 64, "", 0), 0);
     cr_expect_eq(decode_args(FUSE_INIT, &in, 32, "", 0), -EINVAL);
+}
+
+/* ---- data in the window ---- */
+
+static uint8_t window[2][WIRE_IO_LIMIT]; /* of WIRE_WINDOW_PIECES; only its address is used */
+
+Test(wire, data_can_be_in_the_window)
+{
+    struct fuse_write_in in = {.size = 100, .padding = 2};
+    limits.window = window[0];
+    cr_assert_eq(DECODE(FUSE_WRITE, in, NOTHING), 0);
+    cr_expect_eq(request.window, window[1]);
+    cr_expect_eq(request.payload, window[1]);
+    cr_expect_eq(request.payload_len, 100u);
+    struct fuse_read_in read = {.size = MAX_WRITE, .padding = 1};
+    cr_assert_eq(DECODE(FUSE_READ, read, NOTHING), 0);
+    cr_expect_eq(request.window, window[0]);
+    cr_expect_eq(request.payload_len, 0u);
+    read.padding = 0;
+    cr_assert_eq(DECODE(FUSE_READ, read, NOTHING), 0);
+    cr_expect_null(request.window);
+    read.padding = 2;
+    cr_assert_eq(DECODE(FUSE_READDIR, read, NOTHING), 0);
+    cr_expect_null(request.window, "directories come behind their replies");
+}
+
+Test(wire, a_window_that_is_not_there_is_refused)
+{
+    static const uint32_t pieces[] = {WIRE_WINDOW_PIECES + 1, 0x80000000, UINT32_MAX};
+    struct fuse_write_in in = {.size = 3, .padding = 1};
+    cr_expect_eq(DECODE(FUSE_WRITE, in, NOTHING), -EINVAL, "nothing is shared");
+    limits.window = window[0];
+    cr_expect_eq(DECODE(FUSE_WRITE, in, "abc"), -EINVAL, "here and there");
+    in.size = MAX_WRITE + 1;
+    cr_expect_eq(DECODE(FUSE_WRITE, in, NOTHING), -EINVAL, "more than was negotiated");
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        in = (struct fuse_write_in){.size = 3, .padding = pieces[i]};
+        cr_expect_eq(DECODE(FUSE_WRITE, in, NOTHING), -EINVAL, "%x", pieces[i]);
+    }
 }

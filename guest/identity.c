@@ -16,7 +16,7 @@
 
 enum { ID_LINE = 33 }; /* bytes: 32 digits and a newline */
 
-static void set_clock(uint64_t realtime_ns)
+void identity_set_clock(uint64_t realtime_ns)
 {
     struct timespec now = {.tv_sec = (time_t)(realtime_ns / 1000000000), .tv_nsec = (long)(realtime_ns % 1000000000)};
     if (realtime_ns && clock_settime(CLOCK_REALTIME, &now) < 0)
@@ -92,7 +92,7 @@ static void set_machine_id(const char *id, bool root_writable)
 
 void identity_renew(const struct session_config *config)
 {
-    set_clock(config->realtime_ns);
+    identity_set_clock(config->realtime_ns);
     add_entropy(config->entropy, config->entropy_len);
     if (config->hostname && sethostname(config->hostname, strlen(config->hostname)) < 0)
         log_line(LOG_LEVEL_ERROR, "set host name %s: %s", config->hostname, strerror(errno));

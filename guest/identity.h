@@ -7,6 +7,9 @@
 
 #include "guest/session.h"
 
+/* Nanoseconds since 1970; 0: leaves it. */
+void identity_set_clock(uint64_t realtime_ns);
+
 /* Clock, random numbers and host name: at once, before anybody can look. What fails is logged; the rest is done all the
  * same. */
 void identity_renew(const struct session_config *config);

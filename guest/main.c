@@ -47,15 +47,12 @@ struct agent {
 
 static const struct account_files account_files = {.passwd = "/etc/passwd", .group = "/etc/group"};
 
-static uint64_t stand_still(void *data)
+static int stand_still(void *data, uint64_t *notices)
 {
     struct agent *agent = data;
     vfsmount_hold(agent->vfsmount, MOUNTS_DRAIN_MS); /* while those who answer still run */
-    uint64_t notices = agent->earlier_notices + (agent->rootserve ? rootserve_hold(agent->rootserve) : 0);
-    int rc = standstill_begin(&agent->standstill);
-    if (rc < 0)
-        log_line(LOG_LEVEL_WARNING, "keep others from running: %s", strerror(-rc));
-    return notices - agent->others_notices;
+    *notices = agent->earlier_notices + (agent->rootserve ? rootserve_hold(agent->rootserve) : 0) - agent->others_notices;
+    return standstill_begin(&agent->standstill);
 }
 
 static void let_run(struct agent *agent)
@@ -70,6 +67,12 @@ static void go_on(void *data)
     struct agent *agent = data;
     let_run(agent);
     vfsmount_release(agent->vfsmount);
+}
+
+static void set_clock(void *data, uint64_t realtime_ns)
+{
+    (void)data;
+    identity_set_clock(realtime_ns);
 }
 
 static void drop_mounts(struct agent *agent)
@@ -206,6 +209,7 @@ static const struct session_ops session_ops = {
     .configure = configure,
     .stand_still = stand_still,
     .go_on = go_on,
+    .set_clock = set_clock,
     .freeze = freeze,
     .shutdown = shut_down,
     .mounts = take_mounts,

@@ -80,6 +80,7 @@ static void send_ready(struct session *s)
     struct json_object *ready = json_object_new_object();
     uname(&uts);
     add_string(ready, "kernel", uts.release);
+    json_object_object_add(ready, "clock", json_object_new_boolean(true)); /* QUIESCE with realtime_ns alone */
     json_object_object_add(ready, "mounts", json_object_new_boolean(true));
     json_object_object_add(ready, "mounts_resume", json_object_new_boolean(true));
     add_string(ready, "root", s->root_writable ? "rw" : "ro");
@@ -174,25 +175,35 @@ static int take_config(struct session *s, const uint8_t *payload, size_t len, st
     return rc;
 }
 
+static void stand_still(struct session *s)
+{
+    struct json_object *answer = json_object_new_object();
+    int rc = s->ops->stand_still(s->data, &s->notices_sent);
+    add_number(answer, "notices", s->notices_sent);
+    add_number(answer, "errno", (uint64_t)-rc);
+    send_json(s, CTL_QUIESCE, answer);
+}
+
 static int take_quiesce(struct session *s, const uint8_t *payload, size_t len, struct err *err)
 {
     struct json_object *object = payload_parse(payload, len, err);
-    bool quiet = false;
+    bool quiet = false, asked = object && json_object_object_get_ex(object, "quiet", NULL);
+    uint64_t realtime_ns = 0;
     int rc = object ? payload_bool(object, "quiet", &quiet, err) : -err->code;
+    rc = rc ? rc : payload_number(object, "realtime_ns", INT64_MAX, &realtime_ns, err);
     json_object_put(object);
-    if (rc == 0 && quiet == s->quiet)
+    if (rc == 0 && asked && quiet == s->quiet)
         rc = err_set(err, EPROTO, "quiesce: it is so already");
     if (rc < 0)
         return rc;
-    set_quiet(s, quiet);
-    if (!quiet) {
+    if (realtime_ns)
+        s->ops->set_clock(s->data, realtime_ns);
+    if (asked)
+        set_quiet(s, quiet);
+    if (asked && quiet)
+        stand_still(s);
+    else if (asked)
         s->ops->go_on(s->data);
-        return 0;
-    }
-    struct json_object *answer = json_object_new_object();
-    s->notices_sent = s->ops->stand_still(s->data);
-    add_number(answer, "notices", s->notices_sent);
-    send_json(s, CTL_QUIESCE, answer);
     return 0;
 }
 

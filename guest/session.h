@@ -41,10 +41,12 @@ struct boot_times {
 struct session_ops {
     /* Applies the configuration as far as that works. */
     void (*configure)(void *data, const struct session_config *config);
-    /* From now on nothing is sent on other ports and no other process runs. Returns how many cache notices have been sent.
-     * Ended by go_on, or by a configuration that has `cloned` set. */
-    uint64_t (*stand_still)(void *data);
+    /* From now on nothing is sent on other ports and no other process runs. Tells how many cache notices have been sent. 0, or
+     * -errno when others may run all the same. In any case ended by go_on, or by a configuration that has `cloned` set. */
+    int (*stand_still)(void *data, uint64_t *notices);
     void (*go_on)(void *data);
+    /* Nanoseconds since 1970. */
+    void (*set_clock)(void *data, uint64_t realtime_ns);
     /* Freezes or thaws. Called in a thread of its own. Returns 0 or -errno. */
     int (*freeze)(void *data, bool frozen);
     void (*shutdown)(void *data, uint64_t grace_ms);

@@ -2,6 +2,7 @@
 #include "src/agent_link.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "src/channel.h"
 #include "src/printable.h"
 
-enum { JSON_DEPTH = 8, ENTROPY_BYTES = 32, LOG_LINE_MAX = 1024, PING_MAX = 4096 };
+enum { JSON_DEPTH = 8, ENTROPY_BYTES = 32, LOG_LINE_MAX = 1024, PING_MAX = 4096, GO_ON_MAX = 80 };
 
 struct agent_link {
     struct channel *channel;
@@ -20,7 +21,17 @@ struct agent_link {
     bool greeted, ready, closed;
     bool quiet;       /* the guest has been asked to be, and nothing is sent */
     unsigned answers; /* to such requests that are still to come */
+    unsigned freezes; /* the same for CTL_FREEZE */
+    bool resumed;
 };
+
+/* Since 1970. */
+static int64_t realtime_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
 
 static struct json_object *parse(const uint8_t *payload, size_t len, json_type type)
 {
@@ -93,11 +104,9 @@ static void add_entropy(struct json_object *config)
 static void configure(struct agent_link *link, struct json_object *hello)
 {
     link->greeted = true;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     struct json_object *config = json_object_new_object();
     json_object_object_add(config, "version", json_object_new_int(CTL_VERSION));
-    json_object_object_add(config, "realtime_ns", json_object_new_int64(now.tv_sec * INT64_C(1000000000) + now.tv_nsec));
+    json_object_object_add(config, "realtime_ns", json_object_new_int64(realtime_ns()));
     add_entropy(config);
     link->ops->hello(link->data, hello, config);
     agent_link_send_json(link, CTL_CONFIG, 0, config);
@@ -131,18 +140,48 @@ void agent_link_quiesce(struct agent_link *link)
     channel_hold(link->channel);
 }
 
+/* With the time: the guest's clock stood still, too. */
 void agent_link_go_on(struct agent_link *link)
 {
-    static const char text[] = "{\"quiet\":false}";
     struct ctl_header header;
-    uint8_t frame[sizeof header + sizeof text - 1];
+    uint8_t frame[sizeof header + GO_ON_MAX];
     if (!link->quiet || link->closed)
         return;
     link->quiet = false;
-    ctl_header_init(&header, CTL_QUIESCE, 0, 0, sizeof text - 1);
+    int len = snprintf((char *)frame + sizeof header, GO_ON_MAX, "{\"quiet\":false,\"realtime_ns\":%" PRId64 "}", realtime_ns());
+    ctl_header_init(&header, CTL_QUIESCE, 0, 0, (size_t)len);
     memcpy(frame, &header, sizeof header);
-    memcpy(frame + sizeof header, text, sizeof text - 1);
-    channel_release(link->channel, frame, sizeof frame);
+    channel_release(link->channel, frame, sizeof header + (size_t)len);
+}
+
+void agent_link_freeze(struct agent_link *link, bool frozen)
+{
+    struct json_object *request = json_object_new_object();
+    json_object_object_add(request, "frozen", json_object_new_boolean(frozen));
+    if (agent_link_send_json(link, CTL_FREEZE, 0, request))
+        link->freezes++;
+}
+
+bool agent_link_freezing(const struct agent_link *link)
+{
+    return link->freezes > 0;
+}
+
+/* The clock that CONFIG has set is behind by as long as the monitor took to load the machine. */
+static void set_clock(struct agent_link *link)
+{
+    struct json_object *request = json_object_new_object();
+    json_object_object_add(request, "realtime_ns", json_object_new_int64(realtime_ns()));
+    agent_link_send_json(link, CTL_QUIESCE, 0, request);
+}
+
+/* 0 where there is none. */
+static int read_errno(struct json_object *answer)
+{
+    struct json_object *code;
+    return json_object_object_get_ex(answer, "errno", &code) && json_object_is_type(code, json_type_int)
+               ? json_object_get_int(code) & 0xfff
+               : 0;
 }
 
 /* One that comes after agent_link_go_on is of no interest any more. */
@@ -152,21 +191,23 @@ static int handle_quiet(struct agent_link *link, const uint8_t *payload, size_t 
     bool good = link->answers && answer && json_object_object_get_ex(answer, "notices", &notices) &&
                 json_object_is_type(notices, json_type_int);
     uint64_t count = good ? json_object_get_uint64(notices) : 0;
+    int failed = good ? read_errno(answer) : 0;
     json_object_put(answer);
     if (!good)
         return -EPROTO;
     if (--link->answers == 0 && link->quiet)
-        link->ops->quiet(link->data, count);
+        link->ops->quiet(link->data, count, failed);
     return 0;
 }
 
 static int handle_frozen(struct agent_link *link, const uint8_t *payload, size_t len)
 {
-    struct json_object *answer = agent_link_parse(payload, len), *code;
-    bool good = answer && json_object_object_get_ex(answer, "errno", &code) && json_object_is_type(code, json_type_int);
-    int number = good ? json_object_get_int(code) & 0xfff : 0;
+    struct json_object *answer = agent_link_parse(payload, len);
+    int number = answer ? read_errno(answer) : 0;
+    bool good = answer != NULL;
     json_object_put(answer);
-    if (good)
+    /* A machine that was saved may still answer what it was asked before. */
+    if (good && link->freezes > 0 && --link->freezes == 0)
         link->ops->frozen(link->data, number);
     return good ? 0 : -EPROTO;
 }
@@ -193,7 +234,9 @@ static void handle_ready(struct agent_link *link, const uint8_t *payload, size_t
     if (link->ready)
         return;
     link->ready = true;
-    struct json_object *object = agent_link_parse(payload, len);
+    struct json_object *object = agent_link_parse(payload, len), *clock;
+    if (link->resumed && object && json_object_object_get_ex(object, "clock", &clock) && json_object_get_boolean(clock))
+        set_clock(link);
     link->ops->ready(link->data, object);
     json_object_put(object);
 }
@@ -294,6 +337,7 @@ struct agent_link *agent_link_new(struct loop *loop, int fd, bool resumed, const
         free(link);
         return NULL;
     }
+    link->resumed = resumed;
     if (resumed)
         configure(link, NULL);
     return link;

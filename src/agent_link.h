@@ -22,9 +22,9 @@ struct agent_link_ops {
     void (*ready)(void *data, struct json_object *ready);
     /* The guest has sent that many cache notices on gondolin.root: what comes next must not overtake them. */
     void (*notices)(void *data, uint64_t count);
-    /* The guest is quiet, see agent_link_quiesce; it has sent that many cache notices. */
-    void (*quiet)(void *data, uint64_t notices);
-    /* The answer to CTL_FREEZE: 0 or an errno value. */
+    /* The guest is quiet, see agent_link_quiesce; it has sent that many cache notices. Or it cannot be: an errno value. */
+    void (*quiet)(void *data, uint64_t notices, int code);
+    /* The answer to the last agent_link_freeze; earlier ones have been answered, too. 0 or an errno value. */
     void (*frozen)(void *data, int code);
     /* A frame about a job (types 16 to 31). 0, or -errno when it is impossible (ends the link). */
     int (*job_frame)(void *data, const struct ctl_header *header, const uint8_t *payload, size_t len);
@@ -52,6 +52,11 @@ bool agent_link_send_json(struct agent_link *link, enum ctl_type type, uint32_t 
 /* Has the guest stand still (CTL_QUIESCE), which `quiet` tells; what is sent meanwhile waits for agent_link_go_on. */
 void agent_link_quiesce(struct agent_link *link);
 void agent_link_go_on(struct agent_link *link);
+
+/* Has the guest freeze or thaw its file systems (CTL_FREEZE). */
+void agent_link_freeze(struct agent_link *link, bool frozen);
+/* Whether an answer to that is outstanding. */
+bool agent_link_freezing(const struct agent_link *link);
 
 /* Stops or resumes taking frames. */
 void agent_link_pause(struct agent_link *link, bool paused);

@@ -186,9 +186,9 @@ static int fill_manifest(struct taking *t, struct err *err)
     };
     snprintf(t->manifest.build_id, sizeof t->manifest.build_id, "%s", image->build_id);
     if (!t->disk_only)
-        t->manifest.shape = machine_shape(s, err);
+        t->manifest.shape = copy(s->machine->shape);
     if (!t->disk_only && !t->manifest.shape)
-        return -err->code;
+        return err_set(err, EOPNOTSUPP, "the monitor did not tell what it is when the machine was started");
     const char *memory = t->manifest.shape ? strstr(t->manifest.shape, "\nmemory ") : NULL;
     if (memory) /* also where it is the default's, which may change */
         t->manifest.memory = strtoull(memory + strlen("\nmemory "), NULL, 10);

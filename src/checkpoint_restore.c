@@ -104,7 +104,7 @@ static void not_ready(void *data)
     struct restoring *r = data;
     r->limit = NULL;
     if (r->replaced)
-        finish(r); /* the guest takes its time with the mounts */
+        checkpoint_restore_settled(r->s, "bind: the guest takes its time");
     else
         fail(r, ETIMEDOUT, "the guest of the checkpoint does not answer");
 }
@@ -119,12 +119,13 @@ void checkpoint_restore_ended(struct supervisor *s)
 {
     struct restoring *r = s->restoring;
     if (r && r->replaced)
-        finish(r);
+        checkpoint_restore_settled(s, "the sandbox has ended");
     else if (r && !r->opening)
         give_up(r, ENOTCONN, "the sandbox has ended");
 }
 
-static void replace_machine(struct supervisor *s)
+/* 0, or the -errno for which root/ stays what it was, which is gone. */
+static int replace_machine(struct supervisor *s)
 {
     struct machine *old = s->machine;
     s->machine = s->next;
@@ -135,13 +136,15 @@ static void replace_machine(struct supervisor *s)
     s->gone_timer = NULL;
     s->goodbye = false;
     s->restores++;
-    front_connect(s->front, s->machine->root_fd, s->machine->window_fd);
+    int rc = front_connect(s->front, s->machine->root_fd, s->machine->window_fd);
     bin_dir_set_link(s->bin, NULL);
     bin_dir_set_link(s->bin, s->machine->link);
-    s->machine->root_fd = -1;
+    if (rc == 0)
+        s->machine->root_fd = -1;
     supervisor_mounts_connect(s);
     machine_free(old);
     supervisor_publish_machine(s);
+    return rc;
 }
 
 void checkpoint_restore_ready(struct supervisor *s, const struct machine_abilities *abilities)
@@ -157,16 +160,20 @@ void checkpoint_restore_ready(struct supervisor *s, const struct machine_abiliti
         fail(r, err.code, err.text);
         return;
     }
-    replace_machine(s);
+    int rc = replace_machine(s);
     r->replaced = true;
     if (!supervisor_use_abilities(s, abilities))
-        finish(r);
+        checkpoint_restore_settled(s, rc < 0 ? strerror(-rc) : NULL);
 }
 
-void checkpoint_restore_settled(struct supervisor *s)
+void checkpoint_restore_settled(struct supervisor *s, const char *failure)
 {
-    if (s->restoring && s->restoring->replaced)
-        finish(s->restoring);
+    struct restoring *r = s->restoring;
+    if (!r || !r->replaced)
+        return;
+    if (failure)
+        err_set(&r->err, EIO, "%s; the machine has been replaced all the same", failure);
+    finish(r);
 }
 
 static void start_next(struct restoring *r)

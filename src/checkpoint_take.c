@@ -104,9 +104,12 @@ static void finish(struct taking *t)
     taking_free(t);
 }
 
+/* What is being published cannot be taken back any more: its answer comes soon, and tells. */
 static void interrupted(struct control_request *request, void *data)
 {
     struct taking *t = data;
+    if (t->publishing)
+        return;
     t->request = NULL;
     t->cancelled = true;
     control_reply_error(request, EINTR, "interrupted");
@@ -130,6 +133,7 @@ static void start_publishing(struct taking *t, const struct vmm_save_report *rep
     else
         taking_describe(t, report);
     if (!t->err.code) {
+        t->publishing = true;
         if (worker_start(t->s->loop, &ops, t))
             return; /* the thread writes t->err now */
         err_errno(&t->err, errno, "thread");
@@ -139,13 +143,9 @@ static void start_publishing(struct taking *t, const struct vmm_save_report *rep
 
 static void thaw(struct taking *t)
 {
-    struct json_object *request = json_object_new_object();
-    json_object_object_add(request, "frozen", json_object_new_boolean(false));
-    t->thaw = false;
+    t->frozen = false;
     if (t->s->machine && t->s->machine->link)
-        agent_link_send_json(t->s->machine->link, CTL_FREEZE, 0, request);
-    else
-        json_object_put(request);
+        agent_link_freeze(t->s->machine->link, false);
 }
 
 /* The disk may have been switched although the rest failed. */
@@ -164,7 +164,7 @@ static void saved(void *data, int code, const char *sentence, const struct vmm_s
     struct taking *t = data;
     timer_cancel(t->limit);
     t->limit = NULL;
-    if (t->thaw)
+    if (t->frozen)
         thaw(t);
     if (report)
         take_over_disks(t, report);
@@ -173,8 +173,6 @@ static void saved(void *data, int code, const char *sentence, const struct vmm_s
         finish(t);
         return;
     }
-    if (t->disk_only)
-        t->pause_us = report->pause_us;
     start_publishing(t, report);
 }
 
@@ -213,9 +211,11 @@ static void all_quiet(void *data)
     host_mounts_save(t->s->mounts, mounts_saved, t);
 }
 
-void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices)
+void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices, int code)
 {
-    if (s->taking)
+    if (s->taking && code)
+        give_up_quiet(s->taking, code, "the guest cannot keep its programs from running");
+    else if (s->taking)
         front_await_notices(s->front, notices, all_quiet, s->taking);
 }
 
@@ -239,6 +239,10 @@ static void went_on(void *data)
     timer_cancel(t->limit);
     t->limit = NULL;
     t->pause_us = t->quiet_us ? now_us() - t->quiet_us : 0;
+    if (t->disk_only) {
+        thaw(t);
+        return;
+    }
     if (m->link)
         agent_link_go_on(m->link);
     pump_go_on(front_pump(t->s->front));
@@ -269,9 +273,19 @@ static void not_frozen(void *data)
     struct taking *t = data;
     t->limit = NULL;
     t->freezing = false;
-    thaw(t);
+    if (t->asked)
+        thaw(t);
     err_set(&t->err, ETIMEDOUT, "the guest does not freeze its file systems");
     finish(t);
+}
+
+/* Not while the guest still has to answer somebody before us: that answer would be taken for ours. */
+static void ask_to_freeze(struct taking *t)
+{
+    struct agent_link *link = t->s->machine->link;
+    t->asked = !agent_link_freezing(link);
+    if (t->asked)
+        agent_link_freeze(link, true);
 }
 
 void checkpoint_guest_frozen(struct supervisor *s, int code)
@@ -279,10 +293,15 @@ void checkpoint_guest_frozen(struct supervisor *s, int code)
     struct taking *t = s->taking;
     if (!t || !t->freezing)
         return; /* what was thawed */
+    if (!t->asked) {
+        ask_to_freeze(t);
+        return;
+    }
     t->freezing = false;
     timer_cancel(t->limit);
     t->limit = NULL;
-    t->thaw = code == 0;
+    t->frozen = code == 0;
+    t->quiet_us = now_us();
     if (code) {
         err_errno(&t->err, code, "freeze the file systems of the guest");
         finish(t);
@@ -293,11 +312,9 @@ void checkpoint_guest_frozen(struct supervisor *s, int code)
 
 static void freeze(struct taking *t)
 {
-    struct json_object *request = json_object_new_object();
-    json_object_object_add(request, "frozen", json_object_new_boolean(true));
     t->freezing = true;
     t->limit = loop_timer(t->s->loop, FREEZE_LIMIT_MS, not_frozen, t);
-    agent_link_send_json(t->s->machine->link, CTL_FREEZE, 0, request);
+    ask_to_freeze(t);
 }
 
 static int check_savable(const struct taking *t, struct err *err)

@@ -224,6 +224,9 @@ static int start_on(struct machine *m, const struct checkpoint *base, bool load_
     m->disks.active = machine_new_overlay(m->s);
     if (!m->disks.active || (base && !disk) || (memory && (!ram || !state)))
         return err_errno(err, ENOMEM, "mount");
+    struct err unknown = {0}; /* matters to checkpoints only */
+    /* Now: by the time of a checkpoint the program may be another one, which this machine does not run. */
+    m->shape = machine_shape(m->s, &unknown);
     int rc = make_ends(m, &e);
     if (rc < 0) {
         close_ends(&e);
@@ -290,5 +293,6 @@ void machine_free(struct machine *m)
         if (fds[i] >= 0)
             close(fds[i]);
     remove_disks(&m->disks);
+    free(m->shape);
     free(m);
 }

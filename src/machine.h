@@ -26,6 +26,7 @@ struct machine {
     struct vmm *vm; /* NULL: has ended */
     struct agent_link *link;
     struct disks disks;
+    char *shape; /* as machine_shape, of the monitor that was started; NULL: nobody knows */
     bool loaded; /* goes on from a saved state */
     uint64_t started_ms;
     int root_fd, vfs_fd; /* our ends of gondolin.root and gondolin.vfs, until somebody takes them; -1 */

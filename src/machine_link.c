@@ -110,11 +110,11 @@ static void notices(void *data, uint64_t count)
     front_await_notices(s->front, count, notices_taken, s);
 }
 
-static void quiet(void *data, uint64_t count)
+static void quiet(void *data, uint64_t count, int code)
 {
     struct machine *m = data;
     if (is_current(m))
-        checkpoint_guest_quiet(m->s, count);
+        checkpoint_guest_quiet(m->s, count, code);
 }
 
 static void frozen(void *data, int code)

@@ -14,7 +14,7 @@
 #define PORT_TCP "gondolin.tcp"
 
 enum {
-    CTL_VERSION = 1,
+    CTL_VERSION = 2,
     CTL_MAX_FRAME = 64 * 1024,   /* header included */
     CTL_STREAM_WINDOW = 256 * 1024, /* initial credit of each stream, in each direction, in bytes */
 };
@@ -30,9 +30,9 @@ enum ctl_stream { CTL_STDIN = 0, CTL_STDOUT = 1, CTL_STDERR = 2, CTL_STREAMS = 3
 
 /* "h" sent by the host, "g" by the guest. JSON members are listed; unknown members are ignored. */
 enum ctl_type {
-    /* g, first frame: {"version":1,"agent":"0.1.0","arch":"x86_64","boot_us":{"PHASE":N,...}} */
+    /* g, first frame: {"version":2,"agent":"0.1.0","arch":"x86_64","boot_us":{"PHASE":N,...}} */
     CTL_HELLO = 1,
-    /* h, answer to HELLO: {"version":1,"hostname":"...","realtime_ns":N,"entropy":"HEX","machine_id":"HEX","env":{...}}.
+    /* h, answer to HELLO: {"version":2,"hostname":"...","realtime_ns":N,"entropy":"HEX","machine_id":"HEX","env":{...}}.
      * The agent applies it (clock and entropy before any job), then sends READY. Entropy has at most 512 bytes,
      * machine_id 16, hex is lower-case; what is absent stays as it is. May come again at any time. To a guest that is
      * quiet it says that it is a clone: it goes on once it has its own clock and entropy, and counts notices anew. */
@@ -79,9 +79,10 @@ enum ctl_type {
     /* h: empty; g answers with JSON array of names: every executable on the default PATH, in pieces of at most one
      * frame, ended by an empty array */
     CTL_PROGRAMS = 32,
-    /* h: {"quiet":true}: before the machine is saved. g answers {"notices":N} (as CTL_NOTICES) and then sends nothing on any
-     * port, and no other process of it runs, until it gets {"quiet":false}, which it does not answer, or CONFIG. The host
-     * sends nothing in between, and has no request on gondolin.root unanswered. */
+    /* h: {"quiet":true}: before the machine is saved. g answers {"notices":N,"errno":N} (notices as CTL_NOTICES) and then sends
+     * nothing on any port, and no other process of it runs (or they may, and errno is not 0), until it gets
+     * {"quiet":false,"realtime_ns":N}, which it does not answer, or CONFIG. The host sends nothing in between, and has no
+     * request on gondolin.root unanswered. {"realtime_ns":N} alone sets the clock, where READY has said "clock":true. */
     CTL_QUIESCE = 34,
     /* h: {"frozen":true|false}: FIFREEZE / FITHAW of writable file systems; g answers {"errno":N} */
     CTL_FREEZE = 33,

@@ -230,7 +230,7 @@ void supervisor_mounts_settled(struct supervisor *s, const char *failure)
     else if (s->state == STATE_STARTING)
         announce(s);
     else
-        checkpoint_restore_settled(s);
+        checkpoint_restore_settled(s, failure);
 }
 
 void supervisor_prepared(struct supervisor *s)

@@ -143,13 +143,13 @@ void operation_done(struct supervisor *s, const struct operation *operation);
 void checkpoint_take(struct supervisor *s, const char *name, bool disk_only, struct control_request *request, size_t len);
 /* Keeps the state of the machine as a template; supervisor_prepared is called as soon as the guest goes on. */
 void checkpoint_take_template(struct supervisor *s);
-void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices);
+void checkpoint_guest_quiet(struct supervisor *s, uint64_t notices, int code);
 void checkpoint_guest_frozen(struct supervisor *s, int code);
 
 /* checkpoint_restore.c. `boot`: only the disk is used. */
 void checkpoint_restore(struct supervisor *s, const char *name, bool boot, struct control_request *request, size_t len);
 void checkpoint_restore_ready(struct supervisor *s, const struct machine_abilities *abilities);
-void checkpoint_restore_settled(struct supervisor *s);
+void checkpoint_restore_settled(struct supervisor *s, const char *failure);
 void checkpoint_restore_failed(struct supervisor *s, const char *why); /* the new machine */
 void checkpoint_restore_ended(struct supervisor *s);                   /* the one that is there */
 

@@ -13,7 +13,9 @@ struct taking {
     struct operation operation;
     struct supervisor *s;
     char *name; /* NULL: a template */
-    bool disk_only, cancelled, freezing, thaw;
+    bool disk_only, cancelled;
+    bool freezing, asked, frozen; /* wants the file systems frozen, has said so, they are */
+    bool publishing;
     struct control_request *request; /* NULL: nobody waits (any more) */
     size_t request_len;              /* 0: a mkdir */
     struct timer *limit;

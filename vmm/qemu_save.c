@@ -295,8 +295,11 @@ static void disk_switched(void *data, int code, const char *sentence, struct jso
     if (!code) {
         s->switched = true;
         s->vm->disk_number++;
-        if (s->disk_only)
+        if (s->disk_only) {
             s->pause_end_us = now_us();
+            if (s->went_on)
+                s->went_on(s->data);
+        }
     }
     replied(s, code, sentence, result);
 }

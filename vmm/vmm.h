@@ -61,7 +61,7 @@ struct vmm_save {
      * later. May be NULL, as is `went_on`. Not called when only the disk is saved. */
     void (*stopping)(void *data);
     /* Called once after `stopping`: the guest runs again, or was not stopped at all because saving failed. Completion
-     * follows, or has been called when the machine has ended. */
+     * follows, or has been called when the machine has ended. When only the disk is saved: it has been switched. */
     void (*went_on)(void *data);
 };
 

@@ -271,6 +271,11 @@ static void notices(void *data, uint64_t count)
     (void)data, (void)count;
 }
 
+static void quiet(void *data, uint64_t count, int code)
+{
+    (void)data, (void)count, (void)code;
+}
+
 static void frozen(void *data, int code)
 {
     (void)data, (void)code;
@@ -354,7 +359,7 @@ static void open_link(struct world *w, bool greet)
     static const struct agent_link_ops ops = {.hello = hello,
                                               .ready = ready,
                                               .notices = notices,
-                                              .quiet = notices,
+                                              .quiet = quiet,
                                               .frozen = frozen,
                                               .job_frame = job_frame,
                                               .mounts = mounts,

@@ -10,6 +10,7 @@ CHECKPOINT_TESTS = \
 	tests/integration/checkpoint-load.sh \
 	tests/integration/checkpoint-restore.sh \
 	tests/integration/checkpoint-restore-ends.sh \
+	tests/integration/checkpoint-truth.sh \
 	tests/integration/warm-start.sh
 TESTS += $(CHECKPOINT_TESTS)
 EXTRA_DIST += $(CHECKPOINT_TESTS)

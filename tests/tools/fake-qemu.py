@@ -49,7 +49,7 @@ def dirent(ino, name, kind=8):
 class Guest:
     """The well-meaning one. Scenarios override."""
 
-    greeting = b'{"version":1,"agent":"fake","kernel":"6.1.0-fake","arch":"x86_64","boot_us":{"init":1}}'
+    greeting = b'{"version":2,"agent":"fake","kernel":"6.1.0-fake","arch":"x86_64","boot_us":{"init":1}}'
     stage = "run"
 
     def __init__(self, fds):
@@ -115,7 +115,7 @@ class Guest:
     def file_reply(self, opcode, unique, node, body):
         known = self.files.get(node)
         if opcode == INIT:
-            return reply(unique, 0, struct.pack("<IIIIHHIIHHI28x", 7, 38, 131072, 0, 64, 48, 131072, 1, 32, 0, 0))
+            return reply(unique, 0, struct.pack("<IIIIHHIIHHI28x", 7, 38, 131072, 0, 64, 48, 524288, 1, 128, 0, 0))
         if opcode in (RELEASE, RELEASEDIR):
             return reply(unique)
         if not known:

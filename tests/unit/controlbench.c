@@ -316,6 +316,12 @@ static void notices(void *data, uint64_t count)
     b->notices = count;
 }
 
+static void quiet(void *data, uint64_t count, int code)
+{
+    (void)code;
+    notices(data, count);
+}
+
 static void frozen(void *data, int code)
 {
     (void)data, (void)code;
@@ -374,7 +380,7 @@ struct controlbench *cb_new_jobs_silent(void)
     static const struct agent_link_ops ops = {.hello = hello,
                                               .ready = ready,
                                               .notices = notices,
-                                              .quiet = notices,
+                                              .quiet = quiet,
                                               .frozen = frozen,
                                               .job_frame = job_frame,
                                               .mounts = mounts,
@@ -400,7 +406,7 @@ struct controlbench *cb_new_jobs_silent(void)
 struct controlbench *cb_new_jobs(void)
 {
     struct controlbench *b = cb_new_jobs_silent();
-    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":1}");
+    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":2}");
     cr_assert(cb_agent_find(b, CTL_CONFIG));
     cb_agent_json(b, CTL_READY, 0, "{\"root\":\"rw\"}");
     cr_assert(b->ready);

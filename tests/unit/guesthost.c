@@ -19,17 +19,24 @@ static void configure(void *data, const struct session_config *config)
     snprintf(host->hostname, sizeof host->hostname, "%s", config->hostname ? config->hostname : "");
 }
 
-static uint64_t stand_still(void *data)
+static int stand_still(void *data, uint64_t *notices)
 {
     struct guesthost *host = data;
     host->standing_still = true;
-    return 7;
+    *notices = 7;
+    return host->stand_still_result;
 }
 
 static void go_on(void *data)
 {
     struct guesthost *host = data;
     host->standing_still = false;
+}
+
+static void set_clock(void *data, uint64_t realtime_ns)
+{
+    struct guesthost *host = data;
+    host->realtime_ns = realtime_ns;
 }
 
 static int do_freeze(void *data, bool frozen)
@@ -61,6 +68,7 @@ static int do_mounts(void *data, struct json_object *request, struct err *err)
 }
 
 static const struct session_ops session_ops = {.configure = configure, .stand_still = stand_still, .go_on = go_on,
+                                               .set_clock = set_clock,
                                                .freeze = do_freeze, .shutdown = do_shutdown, .mounts = do_mounts,
                                                .broken = broken};
 

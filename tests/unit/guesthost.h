@@ -39,6 +39,8 @@ struct guesthost {
     char hostname[65];
     uint64_t grace_ms;
     bool standing_still;
+    int stand_still_result;
+    uint64_t realtime_ns; /* of the last set_clock */
     int freeze_result;
     struct err broken;
     int signal_fd;

@@ -18,7 +18,7 @@ static struct guesthost *host;
 static void up(void)
 {
     host = guesthost_new();
-    guesthost_configure(host, "{\"version\":1,\"env\":{\"FROM_SESSION\":\"s\",\"BOTH\":\"session\"}}");
+    guesthost_configure(host, "{\"version\":2,\"env\":{\"FROM_SESSION\":\"s\",\"BOTH\":\"session\"}}");
 }
 
 static void down(void)

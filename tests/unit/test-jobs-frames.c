@@ -39,10 +39,10 @@ Test(frames, a_bad_greeting_ends_the_link)
         {"", "malformed greeting"},
         {"null", "malformed greeting"},
         {"[]", "malformed greeting"},
-        {"{\"version\":1}{", "malformed greeting"},
+        {"{\"version\":2}{", "malformed greeting"},
         {"{}", "malformed greeting"},
         {"{\"version\":[[[[[[[[[[[[1]]]]]]]]]]]]}", "malformed greeting"},
-        {"{\"version\":2}", "speaks protocol 2"},
+        {"{\"version\":1}", "speaks protocol 1"},
         {"{\"version\":\"1\"}", "malformed greeting"},
         {"{\"version\":-99999999999999999999}", "protocol"},
     };
@@ -63,7 +63,7 @@ Test(frames, nothing_comes_before_the_greeting_and_it_comes_once)
         expect_broken(b, "did not greet first");
     }
     struct controlbench *b = cb_new_jobs();
-    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":1}");
+    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":2}");
     expect_broken(b, "malformed greeting");
 }
 
@@ -71,7 +71,7 @@ Test(frames, giant_json_is_taken_apart_or_refused)
 {
     struct controlbench *b = cb_new_jobs_silent();
     static char json[CTL_MAX_PAYLOAD + 1];
-    size_t len = (size_t)sprintf(json, "{\"version\":1");
+    size_t len = (size_t)sprintf(json, "{\"version\":2");
     while (len < CTL_MAX_PAYLOAD - 40)
         len += (size_t)sprintf(json + len, ",\"k%zu\":{}", len);
     json[len++] = '}';

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,26 +210,15 @@ static int watch_directory(struct hostdir *hostdir, struct vfs_node *node, struc
     return 0;
 }
 
-/* Files of /proc are no files: those about this process would give the peer its memory. */
-static int refuse_processes(const struct hostdir *hostdir, int fd, dev_t dev)
-{
-    struct statfs fs;
-    if (hostdir->root && dev == hostdir->devices[0])
-        return 0;
-    if (fstatfs(fd, &fs) < 0)
-        return hostdir_error();
-    return fs.f_type == PROC_SUPER_MAGIC ? -EACCES : 0;
-}
-
 int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
 {
     struct stat st;
     cleanup_close int owned = fd;
-    if (fstatat(owned, "", &st, AT_EMPTY_PATH) < 0)
-        return hostdir_error();
-    int rc = refuse_processes(hostdir, owned, st.st_dev);
+    int rc = hostdir_check_below(hostdir, owned);
     if (rc < 0)
         return rc;
+    if (fstatat(owned, "", &st, AT_EMPTY_PATH) < 0)
+        return hostdir_error();
     struct vfs_node *fresh = malloc(sizeof *fresh);
     if (!fresh)
         return -ENOMEM;
@@ -541,6 +529,7 @@ struct vfs *hostdir_new(const struct hostdir_config *config)
     hostdir->one_owner = config->one_owner;
     hostdir->watch = config->watch;
     hostdir->mapped = config->mapped;
+    hostdir->mounts_fd = config->mounts_fd;
     hostdir_cred_init(hostdir);
     pthread_mutex_init(&hostdir->lock, NULL);
     int rc = hash_init(&hostdir->nodes);

@@ -24,6 +24,8 @@ struct hostdir_config {
     bool allow_devices; /* mknod of block and character devices; otherwise EPERM */
     bool all_xattrs;    /* otherwise only user.*, but for the one of `mapped`: the rest is EOPNOTSUPP and not listed */
     struct hostwatch *watch; /* what the peer may keep is watched; NULL: it is told to keep nothing */
+    int mounts_fd; /* /proc/self/mountinfo, to tell sandboxes that are mounted below from other FUSE file systems; borrowed; 0:
+                      all of them are refused */
     bool mapped;    /* owners and modes that the peer sets are kept in an xattr of the file, and need no rights here; so are
                        the types of devices, fifos and sockets that it makes, which are empty regular files here. On file
                        systems without user xattrs nothing can be made then (EOPNOTSUPP) */

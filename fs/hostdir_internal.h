@@ -53,6 +53,7 @@ struct hostdir {
     struct vfs vfs; /* first */
     enum hostdir_cred cred;
     bool allow_devices, all_xattrs, one_owner, mapped;
+    int mounts_fd;
     struct hostwatch *watch; /* or NULL */
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3]; /* this process's, at the start */
     struct vfs_node *root;
@@ -73,6 +74,9 @@ struct hostdir_proc_path {
     char text[32];
 };
 struct hostdir_proc_path hostdir_proc_path(int fd);
+
+/* 0 where an inode may be shown, by the file system it is on; -EACCES; or another -errno. */
+int hostdir_check_below(const struct hostdir *hostdir, int fd);
 
 /* -errno, but running out of this process's descriptors is ENFILE: the peer's own limit is not meant. */
 int hostdir_error(void);

@@ -3,6 +3,7 @@ FS_SERVER_SOURCES = \
 	fs/fanevents.c fs/fanevents.h \
 	fs/hash.c fs/hash.h \
 	fs/hostdir.c fs/hostdir.h fs/hostdir_internal.h \
+	fs/hostdir_below.c \
 	fs/hostdir_cred.c \
 	fs/hostdir_dirs.c \
 	fs/hostdir_files.c \

@@ -48,6 +48,7 @@ struct worker {
     int hook_fd;             /* -1: none, or it is the hook's */
     struct server *server;
     struct mount_counters *counters;
+    int mounts_fd; /* opened before Landlock stands in the way; 0: not to be had */
     uint8_t *window; /* the half for mounts; NULL: none */
     struct inbox inbox;
     bool marked; /* the guest's mark has been answered */
@@ -295,7 +296,8 @@ static void load_memory(const struct worker *w, uint32_t id, struct vfs *stack)
 static int mount_one(struct worker *w, unsigned i)
 {
     const struct worker_message *mount = &w->mounts[i];
-    struct vfs *stack = worker_stack_new(mount, w->fds[i], w->watch, w->hook);
+    const struct worker_common common = {.watch = w->watch, .hook = w->hook, .mounts_fd = w->mounts_fd};
+    struct vfs *stack = worker_stack_new(mount, w->fds[i], &common);
     w->stacks[i] = stack;
     if (stack)
         load_memory(w, mount->id, stack);
@@ -475,6 +477,8 @@ static int set_up(struct worker *w)
         return -errno;
     close(WORKER_COUNTERS_FD);
     map_window(w);
+    int mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    w->mounts_fd = mounts_fd > 0 ? mounts_fd : 0;
     pthread_mutex_init(&w->tx_lock, NULL);
     w->table = mounttable_new();
     return w->table ? 0 : -errno;

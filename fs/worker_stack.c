@@ -38,14 +38,15 @@ static struct vfs *top(const struct stack *stack)
     return stack->layers[stack->count - 1];
 }
 
-static struct vfs *bottom_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch)
+static struct vfs *bottom_new(const struct worker_message *mount, int root_fd, const struct worker_common *common)
 {
     if (mount->flags & WORKER_MOUNT_MEMORY)
         return memory_new(mount->size);
     const struct hostdir_config config = {
         .root_fd = root_fd,
         .cred = mount->owner == WORKER_OWNER_RAW ? HOSTDIR_AS_CALLER : HOSTDIR_AS_SELF,
-        .watch = mount->cache == WORKER_CACHE_AUTO ? watch : NULL,
+        .watch = mount->cache == WORKER_CACHE_AUTO ? common->watch : NULL,
+        .mounts_fd = common->mounts_fd,
         .mapped = mount->owner == WORKER_OWNER_MAPPED,
         .one_owner = mount->owner == WORKER_OWNER_USER,
     };
@@ -65,16 +66,16 @@ static int put_shadow(struct stack *stack, const struct worker_message *mount)
     return put(stack, shadow_new(below, memory, mount->text));
 }
 
-struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch, struct hook *hook)
+struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, const struct worker_common *common)
 {
     struct stack stack = {.count = 0};
-    int rc = put(&stack, bottom_new(mount, root_fd, watch));
+    int rc = put(&stack, bottom_new(mount, root_fd, common));
     if (rc == 0 && mount->text[0])
         rc = put_shadow(&stack, mount);
     if (rc == 0 && (mount->flags & WORKER_MOUNT_READONLY))
         rc = put(&stack, readonly_new(top(&stack)));
-    if (rc == 0 && hook)
-        rc = put(&stack, hooks_new(top(&stack), hook, mount->target));
+    if (rc == 0 && common->hook)
+        rc = put(&stack, hooks_new(top(&stack), common->hook, mount->target));
     if (rc < 0) {
         errno = -rc;
         return NULL;

@@ -12,9 +12,16 @@ struct hook;
 struct hostwatch;
 struct worker_message;
 
-/* `mount` is borrowed for good, `root_fd` (-1 for memory) for the call, `watch` and `hook` (each or NULL) for good. NULL
- * with errno. Never freed: the worker serves one session and ends. */
-struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, struct hostwatch *watch, struct hook *hook);
+/* What the stacks of a worker have in common, borrowed for good. */
+struct worker_common {
+    struct hostwatch *watch; /* or NULL */
+    struct hook *hook;       /* or NULL */
+    int mounts_fd;           /* hostdir_config.mounts_fd */
+};
+
+/* `mount` is borrowed for good, `root_fd` (-1 for memory) for the call. NULL with errno. Never freed: the worker serves one
+ * session and ends. */
+struct vfs *worker_stack_new(const struct worker_message *mount, int root_fd, const struct worker_common *common);
 
 /* What the stack keeps in memory, for one made of the same mount in another process; nothing when it keeps nothing there. No
  * request may be under way. 0, or -errno when memory or `out` fails. */

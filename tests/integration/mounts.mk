@@ -14,6 +14,7 @@ MOUNTS_TESTS = \
 	tests/integration/mounts-owner.sh \
 	tests/integration/mounts-programs.sh \
 	tests/integration/mounts-restart.sh \
+	tests/integration/mounts-sandbox-below.sh \
 	tests/integration/mounts-shadow.sh
 TESTS += $(MOUNTS_TESTS)
 EXTRA_DIST += $(MOUNTS_TESTS) tests/tools/counter.py tests/tools/hostile-guest.py tests/tools/lock-checks.py \

@@ -402,7 +402,7 @@ static struct vfs *stack_new(const char *shadows, int root_fd, unsigned flags)
         mount->size = LIMIT;
     }
     strcpy(mount->text, shadows);
-    struct vfs *stack = worker_stack_new(mount, root_fd, NULL, NULL);
+    struct vfs *stack = worker_stack_new(mount, root_fd, &(struct worker_common){.mounts_fd = 0});
     cr_assert_not_null(stack);
     return kept[count++].stack = stack;
 }

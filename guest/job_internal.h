@@ -33,6 +33,7 @@ struct job_input {
     struct watch *watch;   /* only while there is no room for the bytes that wait */
     bool tty;
     bool ended;            /* the host has sent the end of the stream */
+    unsigned ends_told;    /* how often a terminal has been given its end-of-file character for that */
     char last;             /* last byte written, '\n' at the start; tells whether a terminal is at the start of a line */
     uint32_t window;       /* bytes the host may send now */
     uint32_t consumed;     /* bytes written to the program and not yet granted to the host again */

@@ -23,10 +23,12 @@ enum {
     CREDIT_BATCH = CTL_STREAM_WINDOW / 4,
     /* More than a pseudo-terminal can hold, whose FIONREAD does not count what its work queue still carries. */
     TERMINAL_CAPACITY = 256 * 1024,
+    ENDS_TOLD_MAX = 16,
 };
 
 static void was_read(void *data, ssize_t n);
 static void was_written(void *data, ssize_t n);
+static void tell_end_again(struct job_input *in);
 
 int job_output_init(struct job_output *out, struct job *job, enum ctl_stream stream, int fd, bool tty)
 {
@@ -97,6 +99,7 @@ static bool take_read(struct job_output *out, uint8_t *frame, ssize_t n)
 {
     if (n > 0) {
         send_output(out, frame, (size_t)n);
+        tell_end_again(&out->job->in);
         return true;
     }
     out->owed = 0;
@@ -241,14 +244,17 @@ static void reader_gone(struct job_input *in)
     grant(in, dropped);
 }
 
-/* A terminal has no end of file; its end-of-file character makes one. After a part of a line the first only flushes. */
+/* A terminal has no end of file; its end-of-file character makes one. After a part of a line the first only flushes; line
+ * editors, which are told of each character, want one. */
 static void end_terminal_input(struct job_input *in)
 {
     struct termios termios;
-    if (tcgetattr(in->fd, &termios) < 0 || !(termios.c_lflag & ICANON))
+    if (tcgetattr(in->fd, &termios) < 0)
         return;
+    bool in_line = in->last != '\n' && termios.c_lflag & ICANON && !in->ends_told;
     char eof[2] = {(char)termios.c_cc[VEOF], (char)termios.c_cc[VEOF]};
-    if (write(in->fd, eof, in->last == '\n' ? 1 : 2) < 0) {
+    in->ends_told++;
+    if (write(in->fd, eof, in_line ? 2 : 1) < 0) {
         /* Its buffer is full of unread input, or it is gone: nothing better can be done. */
     }
 }
@@ -259,7 +265,16 @@ static void finish_if_ended(struct job_input *in)
         return;
     if (in->tty)
         end_terminal_input(in);
-    job_input_close(in);
+    else
+        job_input_close(in);
+}
+
+/* The end of a file stays, and a character is read once, or lost when a shell sets up its line editor: who goes on and says
+ * something is told again. Not for ever, as others say something each time. */
+static void tell_end_again(struct job_input *in)
+{
+    if (in->tty && in->fd >= 0 && in->ends_told && in->ends_told < ENDS_TOLD_MAX)
+        end_terminal_input(in);
 }
 
 /* Has what waits written. */

@@ -42,3 +42,10 @@ sandbox again
 printf 'echo it is $((40 + 2)); exit 4\n' | { timeout 20 gondolin shell again || echo "code $?"; } >"$scratch/out"
 grep -q 'it is 42' "$scratch/out" || fail "piped: $(cat -v "$scratch/out")"
 grep -q 'code 4' "$scratch/out" || fail "piped: $(cat -v "$scratch/out")"
+# Its end, at once and at a prompt, ends the shell.
+timeout 20 gondolin shell again </dev/null >"$scratch/out" || fail "the end of input at once: exit code $?"
+timeout 20 sh -c 'echo "echo it is \$((40 + 3))" | gondolin shell again' >"$scratch/out" || fail "the end after a line: exit code $?"
+grep -q 'it is 43' "$scratch/out" || fail "before the end: $(cat -v "$scratch/out")"
+timeout 20 sh -c '{ sleep 2; echo "echo it is \$((40 + 4))"; sleep 1; } | gondolin shell again' >"$scratch/out" ||
+    fail "the end at a prompt: exit code $?"
+grep -q 'it is 44' "$scratch/out" || fail "before the end: $(cat -v "$scratch/out")"

@@ -15,6 +15,7 @@
 #include "images/image_internal.h"
 #include "src/cleanup.h"
 #include "vmm/qcow2.h"
+#include "vmm/vmm.h"
 
 struct import {
     const char *store;
@@ -34,6 +35,16 @@ static int foreign(const char *name, struct err *err)
 {
     return err_set(err, EBADMSG, "%.100s does not belong into a checkpoint: gondolin checkpoint export has not written this",
                    name);
+}
+
+/* Nothing in it may lead to a file of this machine: what is open of the host's files is looked for by paths, too. */
+static int check_manifest(const struct checkpoint_manifest *m, struct err *err)
+{
+    if (m->parent || m->image || m->root_disk || m->mounts || checkpoint_file(m, CHECKPOINT_MOUNTS))
+        return err_set(err, EBADMSG, "its manifest refers to what is not in the file");
+    const struct vmm_backend *backend = vmm_backend_find(m->vmm, err);
+    int code = backend ? backend->check_foreign(m->machine, m->cpu, err) : -err->code;
+    return code < 0 ? err_wrap(err, "its manifest") : 0;
 }
 
 /* The first file is NAME/manifest.json. */
@@ -60,8 +71,9 @@ static int read_manifest(struct import *m, struct err *err)
     code = checkpoint_manifest_parse(text, length, &m->manifest, err);
     if (code < 0)
         return code;
-    if (m->manifest.parent || m->manifest.image || m->manifest.root_disk)
-        return err_set(err, EBADMSG, "its manifest refers to what is not in the file");
+    code = check_manifest(&m->manifest, err);
+    if (code < 0)
+        return code;
     cleanup_free char *image = files_format("%s/images/%s", m->store, m->manifest.build_id);
     m->has_image = image && files_exists(image);
     return 0;

@@ -514,6 +514,7 @@ const struct vmm_backend vmm_qemu = {
     .capabilities = VMM_CAN_PAUSE | VMM_CAN_SAVE | VMM_CAN_QCOW2 | VMM_CAN_PORTS,
     .probe = qemu_probe,
     .check = qemu_check,
+    .check_foreign = qemu_check_foreign,
     .start = qemu_start,
     .pause = qemu_pause,
     .resume = qemu_resume,

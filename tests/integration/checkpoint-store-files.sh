@@ -64,6 +64,13 @@ for victim in disk.qcow2 layer-1.qcow2 ram state manifest.json; do
     gondolin checkpoint import "$scratch/file-b" >/dev/null || fail 'import once more'
 done
 
+# What somebody else's manifest says of the machine leads to no file of the host, also when it has come by another way.
+sed -i 's|"machine": *{|&"machine":"q35,initrd=/etc/shadow",|' "$checkpoints/b/manifest.json"
+refused 125 'may not choose "initrd=/etc/shadow"' gondolin mount --from b "$scratch/mnt"
+refused 125 'cannot go on here' gondolin mount --from b --machine q35,hpet=off "$scratch/mnt"
+rm -rf "$checkpoints/b"
+gondolin checkpoint import "$scratch/file-b" >/dev/null || fail 'import after the manifest was changed'
+
 # Whatever byte of a file is changed, wherever it is cut: refused, or what was imported is whole.
 size=$(stat -c %s "$file")
 for at in 0 5 40 100 $((size / 4)) $((size / 2)) $((size - 40)) $((size - 2)); do

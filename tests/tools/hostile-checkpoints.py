@@ -100,6 +100,14 @@ def main():
     emit("parent", with_manifest(lambda m: m.update(parent="b")))
     emit("root-disk", with_manifest(lambda m: m.update(root_disk="/etc/shadow")))
     emit("image", with_manifest(lambda m: m.update(image="/etc")))
+    def with_machine(**members):
+        return with_manifest(lambda m: m["machine"].update(members))
+
+    emit("machine", with_machine(machine="q35,usb=off,kernel=/etc/passwd,initrd=/etc/shadow"))
+    emit("machine-first", with_machine(machine="initrd=/etc/shadow,type=q35"))
+    emit("cpu", with_machine(cpu="max,x=/etc/shadow"))
+    emit("vmm", with_machine(vmm="/bin/sh"))
+    emit("mounts", with_manifest(lambda m: m.update(mounts=[{"id": 1, "target": "/"}])))
     emit("member", with_manifest(lambda m: m.update(evil=1)))
     emit("schema", with_manifest(lambda m: m.update(schema=99)))
     emit("no-such-image", with_manifest(lambda m: m.update(build_id="0" * 64)))

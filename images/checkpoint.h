@@ -63,7 +63,7 @@ struct checkpoint_manifest {
 
     uint64_t pause_us, total_us;
     char *method;             /* how memory was copied; NULL for disk-only ones */
-    struct json_object *jobs; /* array of src/job_record.h's objects; not looked into here; NULL: none */
+    struct json_object *jobs; /* array of src/job_record.h's objects, of which only the output is looked at; NULL: none */
     struct json_object *mounts; /* array of what host_mounts_describe says; not looked into here; NULL: none */
 
     struct manifest_file files[MANIFEST_MAX_FILES]; /* digests as digest_sparse_fd makes them */

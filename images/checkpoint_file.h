@@ -7,6 +7,7 @@
  *   NAME/disk.qcow2, layer-N.qcow2   its disk and all below it down to the image, those of other checkpoints too; which each
  *                               lies on is said by their order alone, the names in their headers are written anew on import
  *   NAME/ram, state             full ones
+ *   NAME/output                 where its jobs have such; "mounts" stays behind, which is about files of this host
  *   NAME/description            may be absent
  *
  * Nothing in such a file is trusted. */

@@ -42,6 +42,7 @@ for imported in b d; do
     ! grep -q '"parent"' "$checkpoints/$imported/manifest.json" || fail "$imported has a parent"
 done
 cmp -s "$scratch/ram" "$checkpoints/b/ram" || fail 'memory differs'
+[ "$(cat "$checkpoints/b/output")" = unread ] || fail 'the output of jobs was lost'
 [ "$(du -k "$checkpoints/b/ram" | cut -f 1)" -lt 5000 ] || fail 'the holes of the memory were filled'
 gondolin checkpoint show b | grep -q '^description two$' || fail 'the description was lost'
 if command -v qemu-img >/dev/null; then
@@ -50,7 +51,7 @@ if command -v qemu-img >/dev/null; then
 fi
 
 # One changed byte in any file is found and named.
-for victim in disk.qcow2 layer-1.qcow2 ram state manifest.json; do
+for victim in disk.qcow2 layer-1.qcow2 ram state output manifest.json; do
     rm -rf "$scratch/kept"
     cp -a "$checkpoints/b" "$scratch/kept"
     printf x | dd of="$checkpoints/b/$victim" bs=1 seek=700 conv=notrunc status=none
@@ -89,6 +90,8 @@ refused 125 'irectory' gondolin checkpoint import "$scratch"
 
 # Files that nobody's export has written.
 python3 "$GONDOLIN_SOURCE/tests/tools/hostile-checkpoints.py" "$scratch/file-b" "$scratch" || fail 'hostile-checkpoints.py'
+gondolin checkpoint import "$scratch/sound" e >/dev/null || fail 'a file made like them, but sound, is refused'
+gondolin checkpoint rm e
 for hostile in "$scratch"/hostile-*; do
     refused 125 'hostile' gondolin checkpoint import "$hostile" e
     echo "$(basename "$hostile"): $(sed 's/.*hostile-[^:]*: //' "$scratch/said")"

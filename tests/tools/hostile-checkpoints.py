@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""hostile-checkpoints.py FILE DIRECTORY: makes of an exported checkpoint files hostile-* that must not be imported."""
+"""hostile-checkpoints.py FILE DIRECTORY: makes of an exported checkpoint files hostile-* that must not be imported, and one
+that may: sound."""
 import copy
 import io
 import json
@@ -15,7 +16,7 @@ def read(path):
     members = []
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for info in tar:
-            if info.name.endswith(("/ram", "/state")):
+            if info.name.endswith(("/ram", "/state", "/output")):
                 continue  # large and full of holes, and what is to be shown does not need it
             members.append((info.name, tar.extractfile(info).read()))
     return members
@@ -50,7 +51,8 @@ def main():
     prefix = members[0][0].split("/")[0]
     manifest = json.loads(members[0][1])
     manifest["kind"] = "disk"
-    manifest["files"] = [f for f in manifest["files"] if f["name"] not in ("ram", "state")]
+    manifest["files"] = [f for f in manifest["files"] if f["name"] not in ("ram", "state", "output")]
+    jobs = manifest.pop("jobs")
     members = [m for m in members if not m[0].endswith("/description")]
     count = 0
 
@@ -77,6 +79,7 @@ def main():
         return [(prefix + "/manifest.json", json.dumps(m).encode())] + result
 
     good = with_manifest(lambda m: None)
+    write(directory + "/sound", good)
     emit("no-manifest", good[1:])
     emit("manifest-late", good[1:] + good[:1])
     emit("twice", good + good[-1:])
@@ -108,6 +111,7 @@ def main():
     emit("cpu", with_machine(cpu="max,x=/etc/shadow"))
     emit("vmm", with_machine(vmm="/bin/sh"))
     emit("mounts", with_manifest(lambda m: m.update(mounts=[{"id": 1, "target": "/"}])))
+    emit("output", with_manifest(lambda m: m.update(jobs=jobs)))
     emit("member", with_manifest(lambda m: m.update(evil=1)))
     emit("schema", with_manifest(lambda m: m.update(schema=99)))
     emit("no-such-image", with_manifest(lambda m: m.update(build_id="0" * 64)))

@@ -5,7 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "images/files.h"
+#include "src/checkpoint_start.h"
+#include "src/cleanup.h"
 #include "src/job_record.h"
 #include "tests/unit/controlbench.h"
 
@@ -114,6 +118,26 @@ Test(job_record, the_credit_of_the_guest_is_as_it_was)
     cb_free(b);
 }
 
+Test(job_record, the_output_of_as_many_jobs_as_there_can_be_is_read_back)
+{
+    char directory[] = "/tmp/gondolin-test-record.XXXXXX";
+    cr_assert_not_null(mkdtemp(directory));
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_OUTPUT, directory);
+    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    const struct checkpoint full = {.directory = directory};
+    const off_t sizes[] = {0, 1, (off_t)2 * 290 * CTL_STREAM_WINDOW, JOB_RECORDS_OUTPUT_MAX + (off_t)1};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct job_records records;
+        struct err err = {0};
+        cr_assert_eq(ftruncate(fd, sizes[i]), 0);
+        int rc = checkpoint_read_jobs(&full, false, &records, &err);
+        cr_expect_eq(rc, sizes[i] > JOB_RECORDS_OUTPUT_MAX ? -E2BIG : 0, "%jd: %s", (intmax_t)sizes[i], err.text);
+        cr_expect_eq((off_t)records.output_len, rc < 0 ? 0 : sizes[i]);
+        job_records_free(&records);
+    }
+    files_remove_tree(directory);
+}
+
 Test(job_record, what_no_supervisor_writes_is_refused_and_changes_nothing)
 {
     static const char good[] = "{\"name\":\"j\",\"id\":7,\"state\":\"running\",\"pid\":9,\"cmd\":\"cat\",\"timeout_ms\":0,"
@@ -127,6 +151,7 @@ Test(job_record, what_no_supervisor_writes_is_refused_and_changes_nothing)
         {"\"name\":\"j\"", "\"name\":\"../j\""}, {"\"name\":\"j\"", "\"name\":\"\""}, {"\"name\":\"j\"", "\"name\":\"a\\u0000b\""},
         {"\"state\":\"running\"", "\"state\":\"new\""}, {"\"state\":\"running\"", "\"state\":\"exited\""},
         {"\"cmd\":\"cat\",", ""}, {"\"held\":0", "\"held\":1"}, {"\"promised\":5", "\"promised\":-5"},
+        {"\"promised\":5", "\"promised\":262145"},
         {"\"stdin_credit\":5", "\"stdin_credit\":9999999"}, {"\"tty\":false", "\"tty\":0"}, {"\"owed\":0", "\"owed\":9999999"},
         {"\"stdout\":{", "\"stdout\":[],\"x\":{"}, {"\"rows\":0", "\"rows\":70000"},
     };

@@ -115,8 +115,11 @@ bool checkpoint_exists(const char *store, const char *name);
 int checkpoint_require(const char *store, const char *name, struct err *err);
 /* The names of all, sorted. */
 int checkpoint_list(const char *store, struct names *names, struct err *err);
-/* Reads a manifest without checking files; for lists. -errno with *err. */
+/* Reads a manifest without checking files. -errno with *err. */
 int checkpoint_read_manifest(const char *store, const char *name, struct checkpoint_manifest *out, struct err *err);
+/* For lists: reads a manifest, and looks at the sizes of the checkpoint's own files, which costs nothing. -errno with *err;
+ * *out is to be freed in any case, and holds the manifest also where only a file is wrong. */
+int checkpoint_look(const char *store, const char *name, struct checkpoint_manifest *out, struct err *err);
 /* The names of the checkpoints whose parent is `name`. */
 int checkpoint_children(const char *store, const char *name, struct names *children, struct err *err);
 /* The names of the checkpoints that lie on an image, directly or not. */

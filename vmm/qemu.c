@@ -387,6 +387,9 @@ static int plan_and_launch(struct loop *loop, const struct vmm_config *c, struct
     const struct qemu_arch *arch = qemu_arch_find(c->arch);
     if (!arch)
         return err_set(err, ENOEXEC, "start qemu: guests of this architecture are not supported");
+    int rc = qemu_check_load(c, err);
+    if (rc < 0)
+        return rc;
     cleanup_free char *binary = qemu_binary(c, arch, err);
     if (!binary)
         return -err->code;

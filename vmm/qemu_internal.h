@@ -17,6 +17,9 @@ int qemu_probe(const struct vmm_config *config, struct err *err);
 int qemu_check(const struct vmm_config *config, struct err *err);
 int qemu_check_foreign(const char *machine, const char *cpu, struct err *err);
 
+/* The part of it that is about config->load, which is not known yet when the rest is checked. */
+int qemu_check_load(const struct vmm_config *config, struct err *err);
+
 /* vmm_backend.shape. */
 char *qemu_shape(const struct vmm_config *config, struct err *err);
 char *qemu_boot_options(const struct vmm_config *config);

@@ -83,6 +83,8 @@ Test(checkpoint_manifest, what_does_not_belong_there_is_refused)
     refuses("disk.qcow2", "disk.qcow3", EINVAL, "disk.qcow2 is missing");
     refuses("\"ram\"", "\"ran\"", EINVAL, "files");
     refuses("\"shape\"", "\"vmm\"", EINVAL, "");
+    refuses("\"memory\":1073741824", "\"memory\":1073741823", EINVAL, "memory");
+    refuses("\"size\":1073741824", "\"size\":1073741825", EINVAL, "memory");
     refuses("\"held\":5", "\"held\":6", EINVAL, "unread output");
     refuses("\"output\"", "\"mounts\"", EINVAL, "unread output");
     refuses("\"jobs\"", "\"mounts\"", EINVAL, "unread output");

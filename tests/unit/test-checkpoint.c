@@ -77,6 +77,30 @@ Test(checkpoint, what_is_published_can_be_opened)
     cr_expect(tmp_is_empty());
 }
 
+static void looks(const char *name, int code, const char *words)
+{
+    struct checkpoint_manifest m;
+    struct err err = {0};
+    cr_expect_eq(checkpoint_look(store, name, &m, &err), -code, "%s: %s", name, err.text);
+    cr_expect(strstr(err.text, words), "%s: %s", name, err.text);
+    checkpoint_manifest_free(&m);
+}
+
+Test(checkpoint, a_look_finds_files_that_are_missing_or_have_another_size)
+{
+    add("a", NULL);
+    add("b", "a");
+    looks("b", 0, "");
+    spoil("b", "ram", 1 << 20, 'x');
+    looks("b", 0, "");
+    spoil("b", "ram", 8 << 20, 'x');
+    looks("b", EBADMSG, "ram");
+    cleanup_free char *ram = path_of("a", "ram");
+    cr_assert_eq(unlink(ram), 0);
+    looks("a", EBADMSG, "ram");
+    looks("c", ENOENT, "c");
+}
+
 Test(checkpoint, layers_of_its_own)
 {
     struct store_work work;

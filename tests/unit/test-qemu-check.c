@@ -169,6 +169,22 @@ Test(qemu_check, files)
     refused(ENOENT, "/no/such/disk");
 }
 
+Test(qemu_check, what_is_loaded_is_looked_at_when_it_starts)
+{
+    struct err err = {0};
+    struct vmm *vm = NULL;
+    struct loop *loop = loop_new();
+    const struct vmm_events events = {.exited = NULL};
+    const struct vmm_load load = {.ram = disk, .state = disk};
+    config.load = &load;
+    config.console_fd = -1;
+    refused(EINVAL, "the machine");
+    cr_assert_eq(vmm_qemu.start(loop, &config, &events, NULL, &vm, &err), -EINVAL, "%s", err.text);
+    cr_expect(strstr(err.text, "bytes, the machine"), "%s", err.text);
+    cr_expect_null(vm);
+    loop_free(loop);
+}
+
 Test(qemu_check, the_binary_must_fit_the_image)
 {
     char other[64];

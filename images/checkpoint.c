@@ -62,7 +62,7 @@ static int compare_file(void *data, const struct manifest_file *file, struct err
                        file->size);
     if (!comparison->digests)
         return 0;
-    int code = digest_sparse_fd(fd, hex);
+    int code = digest_sparse_fd(fd, NULL, hex);
     if (code < 0)
         return err_errno(err, -code, "read %s", path);
     if (strcmp(hex, file->sha256) != 0)

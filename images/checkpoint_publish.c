@@ -30,7 +30,7 @@ static int add_file(const char *directory, const char *name, bool durable, struc
         return err_set(err, EINVAL, "%s: not a file", path);
     if (durable && fsync(fd) < 0)
         return err_errno(err, errno, "sync %s", path);
-    int code = digest_sparse_fd(fd, hex);
+    int code = digest_sparse_fd(fd, NULL, hex);
     if (code == 0)
         code = manifest_files_add(manifest->files, &manifest->file_count, name, (uint64_t)st.st_size, hex);
     return code < 0 ? err_errno(err, -code, "read %s", path) : 0;

@@ -97,6 +97,7 @@ for hostile in "$scratch"/hostile-*; do
     echo "$(basename "$hostile"): $(sed 's/.*hostile-[^:]*: //' "$scratch/said")"
 done
 [ ! -e "$checkpoints/e" ] || fail 'a hostile file got through'
+refused 125 'image/rootfs.qcow2: it has 4398046511104 bytes' gondolin checkpoint import "$scratch/hostile-huge-image" e
 [ ! -e "$scratch/escaped" ] || fail 'a hostile file escaped'
 
 # Without the image it is refused, naming it; with it, it comes along.

@@ -3,6 +3,7 @@
 """hostile-checkpoints.py FILE DIRECTORY: makes of an exported checkpoint files hostile-* that must not be imported, and one
 that may: sound."""
 import copy
+import hashlib
 import io
 import json
 import struct
@@ -23,7 +24,6 @@ def read(path):
 
 
 def digest(data):
-    import hashlib
     block, sha = 65536, hashlib.sha256()
     for i in range((len(data) + block - 1) // block):
         piece = data[i * block:(i + 1) * block]
@@ -42,7 +42,38 @@ def write(path, members, extra=()):
             tar.addfile(info, io.BytesIO(data))
         for info in extra:
             tar.addfile(info)
-    subprocess.run(["zstd", "-q", "-f", "-1", "-o", path], input=raw.getvalue(), check=True)
+    pack(path, raw.getvalue())
+
+
+def pack(path, tar):
+    subprocess.run(["zstd", "-q", "-f", "-1", "-o", path], input=tar, check=True)
+
+
+def image_manifest(rootfs):
+    """Of an image that is in no store; it has no kernel worth the name, and a root disk of so many bytes."""
+    files = [("initramfs.cpio", 1), ("rootfs.qcow2", rootfs), ("vmlinux", 1)]
+    sha = hashlib.sha256("".join(f"{name}\0{size}\0{'0' * 64}\0" for name, size in files).encode())
+    return {"schema": 1, "build_id": sha.hexdigest(), "inputs": "0" * 64, "arch": "x86_64", "created": "now",
+            "source": {"name": "none", "packages": []}, "kernel": {"package": "k", "version": "1", "release": "1"},
+            "agent": {"version": "1", "sha256": "0" * 64}, "defaults": {"memory": 0},
+            "files": [{"name": name, "size": size, "sha256": "0" * 64} for name, size in files]}
+
+
+def write_sparse(path, members, name, size):
+    """The members, and a file that is nothing but a hole (GNU's way of saying so, 1.0)."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for member, data in members:
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        info = tarfile.TarInfo(name)
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": name,
+                            "GNU.sparse.realsize": str(size)}
+        map_of_holes = f"1\n{size}\n0\n".encode().ljust(512, b"\0")
+        info.size = len(map_of_holes)
+        tar.addfile(info, io.BytesIO(map_of_holes))
+    pack(path, raw.getvalue())
 
 
 def main():
@@ -119,6 +150,11 @@ def main():
     emit("digest", with_manifest(lambda m: m["files"][0].update(sha256="0" * 64)))
     emit("description", good + [(prefix + "/description", b"x" * 5000)])
     emit("image-stranger", good[:1] + [(prefix + "/image/manifest.json", b"{}"), (prefix + "/image/../x", b"")] + good[1:])
+
+    image = image_manifest(4 << 40)
+    with_image = with_manifest(lambda m: m.update(build_id=image["build_id"]))[:1]
+    with_image.append((prefix + "/image/manifest.json", json.dumps(image).encode()))
+    write_sparse(f"{directory}/hostile-huge-image", with_image, prefix + "/image/rootfs.qcow2", 4 << 40)
 
     def put(offset, form, value):
         def change(disk):

@@ -277,7 +277,7 @@ static int publish(struct import *m, const char *name, struct err *err)
     struct checkpoint c;
     manifest_files_free(m->manifest.files, m->manifest.file_count);
     m->manifest.file_count = 0;
-    int code = checkpoint_publish(m->store, &m->work, name, &m->manifest, &c, err);
+    int code = checkpoint_publish_until(m->store, &m->work, name, &m->manifest, m->interrupt, &c, err);
     if (code == 0)
         checkpoint_close(&c);
     return code;

@@ -4,11 +4,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/checkpoint.h"
+#include "images/checkpoint_internal.h"
 #include "images/files.h"
 #include "images/image.h"
 #include "src/cleanup.h"
@@ -84,6 +85,25 @@ static void looks(const char *name, int code, const char *words)
     cr_expect_eq(checkpoint_look(store, name, &m, &err), -code, "%s: %s", name, err.text);
     cr_expect(strstr(err.text, words), "%s: %s", name, err.text);
     checkpoint_manifest_free(&m);
+}
+
+Test(checkpoint, publishing_ends_when_a_signal_arrives)
+{
+    struct store_work work;
+    struct checkpoint_manifest manifest;
+    struct checkpoint c;
+    struct err err = {0};
+    struct interrupt interrupt;
+    struct signalfd_siginfo taken;
+    checkpointdir_work(store, CHECKPOINT_FULL, build_id, NULL, false, &work, &manifest);
+    cr_assert_eq(interrupt_begin(&interrupt), 0);
+    raise(SIGTERM);
+    cr_expect_eq(checkpoint_publish_until(store, &work, "a", &manifest, &interrupt, &c, &err), -EINTR, "%s", err.text);
+    cr_assert_eq(read(interrupt.fd, &taken, sizeof taken), (ssize_t)sizeof taken, "else it ends the test");
+    cr_assert_eq(checkpoint_publish_until(store, &work, "a", &manifest, &interrupt, &c, &err), 0, "%s", err.text);
+    interrupt_end(&interrupt);
+    checkpoint_close(&c);
+    store_work_end(&work);
 }
 
 Test(checkpoint, a_look_finds_files_that_are_missing_or_have_another_size)

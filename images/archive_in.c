@@ -169,7 +169,7 @@ int archive_in_save(struct archive_in *in, const char *path, struct err *err)
             return failed(in, err);
         if (offset < 0 || length > (uint64_t)size || offset > size - (off_t)length)
             return err_set(err, EBADMSG, "%s: longer than it should be", archive_entry_pathname(in->entry));
-        int code = interrupt_wait(in->interrupt, -1, 0);
+        int code = interrupt_look(in->interrupt);
         code = code < 0 ? err_errno(err, -code, "import") : write_block(in, fd, bytes, length, offset, err);
         if (code < 0)
             return code;

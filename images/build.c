@@ -148,7 +148,7 @@ static int seal(struct build *build, const char *name, struct err *err)
         return err_errno(err, errno, "write %s", name);
     if (manifest_find_file(&build->manifest, name)) /* shared: its digest is known */
         return 0;
-    int code = digest_fd(fd, hex);
+    int code = digest_fd(fd, NULL, hex);
     if (code == 0)
         code = manifest_add_file(&build->manifest, name, (uint64_t)st.st_size, hex);
     return code < 0 ? err_errno(err, -code, "write %s", name) : 0;
@@ -189,7 +189,7 @@ static int fill_manifest(struct build *build)
         !manifest->agent_version)
         return -ENOMEM;
     manifest_compute_build_id(manifest, manifest->build_id);
-    return digest_fd(build->agent, manifest->agent_sha256);
+    return digest_fd(build->agent, NULL, manifest->agent_sha256);
 }
 
 static int write_manifest(struct build *build, struct err *err)

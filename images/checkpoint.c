@@ -62,7 +62,7 @@ static int compare_file(void *data, const struct manifest_file *file, struct err
                        file->size);
     if (!comparison->digests)
         return 0;
-    int code = digest_sparse_fd(fd, hex);
+    int code = digest_sparse_fd(fd, NULL, hex);
     if (code < 0)
         return err_errno(err, -code, "read %s", path);
     if (strcmp(hex, file->sha256) != 0)
@@ -71,20 +71,35 @@ static int compare_file(void *data, const struct manifest_file *file, struct err
     return 0;
 }
 
+static int compare_sizes(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, struct err *err)
+{
+    struct comparison sizes = {.directory = directory};
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < manifest->file_count; i++)
+        if (!disks_only || !checkpoint_is_of_memory(manifest->files[i].name))
+            code = compare_file(&sizes, &manifest->files[i], err);
+    return code;
+}
+
+int checkpoint_look(const char *store, const char *name, struct checkpoint_manifest *out, struct err *err)
+{
+    cleanup_free char *directory = files_format("%s/" CHECKPOINT_PART "/%s", store, name);
+    int code = checkpoint_read_manifest(store, name, out, err);
+    if (code < 0)
+        return code;
+    return directory ? compare_sizes(directory, out, false, err) : err_errno(err, ENOMEM, "checkpoint %s", name);
+}
+
 int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, bool verify,
                            struct err *err)
 {
-    struct comparison sizes = {.directory = directory}, digests = {.directory = directory, .digests = true};
+    struct comparison digests = {.directory = directory, .digests = true};
     struct manifest_file files[MANIFEST_MAX_FILES]; /* the names are the manifest's */
     size_t count = 0;
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < manifest->file_count; i++) {
-        const char *name = manifest->files[i].name;
-        if (disks_only && checkpoint_is_of_memory(name))
-            continue;
-        files[count++] = manifest->files[i];
-        code = compare_file(&sizes, &manifest->files[i], err);
-    }
+    for (size_t i = 0; i < manifest->file_count; i++)
+        if (!disks_only || !checkpoint_is_of_memory(manifest->files[i].name))
+            files[count++] = manifest->files[i];
+    int code = compare_sizes(directory, manifest, disks_only, err);
     if (code == 0)
         code = verified_check(directory, files, count, verify, compare_file, &digests, err);
     return code;

@@ -63,7 +63,7 @@ struct checkpoint_manifest {
 
     uint64_t pause_us, total_us;
     char *method;             /* how memory was copied; NULL for disk-only ones */
-    struct json_object *jobs; /* array of src/job_record.h's objects; not looked into here; NULL: none */
+    struct json_object *jobs; /* array of src/job_record.h's objects, of which only the output is looked at; NULL: none */
     struct json_object *mounts; /* array of what host_mounts_describe says; not looked into here; NULL: none */
 
     struct manifest_file files[MANIFEST_MAX_FILES]; /* digests as digest_sparse_fd makes them */
@@ -115,8 +115,11 @@ bool checkpoint_exists(const char *store, const char *name);
 int checkpoint_require(const char *store, const char *name, struct err *err);
 /* The names of all, sorted. */
 int checkpoint_list(const char *store, struct names *names, struct err *err);
-/* Reads a manifest without checking files; for lists. -errno with *err. */
+/* Reads a manifest without checking files. -errno with *err. */
 int checkpoint_read_manifest(const char *store, const char *name, struct checkpoint_manifest *out, struct err *err);
+/* For lists: reads a manifest, and looks at the sizes of the checkpoint's own files, which costs nothing. -errno with *err;
+ * *out is to be freed in any case, and holds the manifest also where only a file is wrong. */
+int checkpoint_look(const char *store, const char *name, struct checkpoint_manifest *out, struct err *err);
 /* The names of the checkpoints whose parent is `name`. */
 int checkpoint_children(const char *store, const char *name, struct names *children, struct err *err);
 /* The names of the checkpoints that lie on an image, directly or not. */

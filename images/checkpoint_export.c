@@ -168,10 +168,10 @@ static int flatten(void *data, const char *directory, const struct checkpoint_ma
 
 static int add_memory(struct export *x, const struct checkpoint *c, struct err *err)
 {
-    static const char *const names[] = {CHECKPOINT_RAM, CHECKPOINT_STATE};
-    for (size_t i = 0; c->manifest.kind == CHECKPOINT_FULL && i < sizeof names / sizeof *names; i++) {
+    static const char *const names[] = {CHECKPOINT_RAM, CHECKPOINT_STATE, CHECKPOINT_OUTPUT};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const struct manifest_file *file = checkpoint_file(&c->manifest, names[i]);
-        int code = manifest_files_add(x->flat.files, &x->flat.file_count, names[i], file->size, file->sha256);
+        int code = file ? manifest_files_add(x->flat.files, &x->flat.file_count, names[i], file->size, file->sha256) : 0;
         if (code < 0)
             return err_set(err, -code, "it lies on too many others to be exported as one");
     }

@@ -7,6 +7,7 @@
  *   NAME/disk.qcow2, layer-N.qcow2   its disk and all below it down to the image, those of other checkpoints too; which each
  *                               lies on is said by their order alone, the names in their headers are written anew on import
  *   NAME/ram, state             full ones
+ *   NAME/output                 where its jobs have such; "mounts" stays behind, which is about files of this host
  *   NAME/description            may be absent
  *
  * Nothing in such a file is trusted. */
@@ -27,7 +28,7 @@ int checkpoint_export(const char *store, const char *name, const char *path, boo
 /* Reads such a file ("-": standard input) into the store, as `name`, or as it is called there (NULL). Every name, size,
  * digest and disk is checked first; on failure nothing is left. *imported (may be NULL) gets the name, malloc'd.
  * Errors: EEXIST (the name is taken), ENOENT (its image is not in the store nor in the file), EBADMSG (damaged, or not
- * such a file), EINVAL, EPROTONOSUPPORT, ENOSPC, EINTR. */
+ * such a file), EFBIG (a file of its image is too large), EINVAL, EPROTONOSUPPORT, ENOSPC, EINTR. */
 int checkpoint_import(const char *store, const char *path, const char *name, char **imported, struct err *err);
 
 #endif

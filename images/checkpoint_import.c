@@ -15,9 +15,14 @@
 #include "images/image_internal.h"
 #include "src/cleanup.h"
 #include "vmm/qcow2.h"
+#include "vmm/vmm.h"
+
+/* An image's files are digested with their holes: more would keep anybody busy for hours that a few bytes can ask for. */
+#define IMAGE_FILE_MAX (UINT64_C(64) << 30)
 
 struct import {
     const char *store;
+    const struct interrupt *interrupt;
     struct archive_in *in;
     char *prefix; /* the directory in the archive: the name that the checkpoint had */
     struct checkpoint_manifest manifest;
@@ -34,6 +39,16 @@ static int foreign(const char *name, struct err *err)
 {
     return err_set(err, EBADMSG, "%.100s does not belong into a checkpoint: gondolin checkpoint export has not written this",
                    name);
+}
+
+/* Nothing in it may lead to a file of this machine: what is open of the host's files is looked for by paths, too. */
+static int check_manifest(const struct checkpoint_manifest *m, struct err *err)
+{
+    if (m->parent || m->image || m->root_disk || m->mounts || checkpoint_file(m, CHECKPOINT_MOUNTS))
+        return err_set(err, EBADMSG, "its manifest refers to what is not in the file");
+    const struct vmm_backend *backend = vmm_backend_find(m->vmm, err);
+    int code = backend ? backend->check_foreign(m->machine, m->cpu, err) : -err->code;
+    return code < 0 ? err_wrap(err, "its manifest") : 0;
 }
 
 /* The first file is NAME/manifest.json. */
@@ -60,8 +75,9 @@ static int read_manifest(struct import *m, struct err *err)
     code = checkpoint_manifest_parse(text, length, &m->manifest, err);
     if (code < 0)
         return code;
-    if (m->manifest.parent || m->manifest.image || m->manifest.root_disk)
-        return err_set(err, EBADMSG, "its manifest refers to what is not in the file");
+    code = check_manifest(&m->manifest, err);
+    if (code < 0)
+        return code;
     cleanup_free char *image = files_format("%s/images/%s", m->store, m->manifest.build_id);
     m->has_image = image && files_exists(image);
     return 0;
@@ -82,10 +98,10 @@ static int begin_image(struct import *m, struct err *err)
 }
 
 /* A root disk with another one below it would show files of this machine to the guest. */
-static int check_rootfs(int fd, struct err *err)
+static int check_rootfs(const struct import *m, int fd, struct err *err)
 {
     char backing[QCOW2_BACKING_MAX + 1];
-    int code = qcow2_check(fd, err);
+    int code = qcow2_check(fd, m->interrupt->fd, err);
     if (code == 0)
         code = qcow2_backing(fd, backing, err);
     if (code == 0 && *backing)
@@ -93,16 +109,16 @@ static int check_rootfs(int fd, struct err *err)
     return code;
 }
 
-static int check_image_file(const char *path, const struct manifest_file *file, struct err *err)
+static int check_image_file(const struct import *m, const char *path, const struct manifest_file *file, struct err *err)
 {
     char hex[DIGEST_HEX_SIZE];
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int code = fd < 0 || fsync(fd) < 0 || fchmod(fd, 0444) < 0 ? -errno : digest_fd(fd, hex);
+    int code = fd < 0 || fsync(fd) < 0 || fchmod(fd, 0444) < 0 ? -errno : digest_fd(fd, m->interrupt, hex);
     if (code < 0)
         return err_errno(err, -code, "%s", path);
     if (strcmp(hex, file->sha256) != 0)
         return err_set(err, EBADMSG, "damaged: its SHA-256 is %s, and should be %s", hex, file->sha256);
-    return strcmp(file->name, IMAGE_ROOTFS) == 0 ? check_rootfs(fd, err) : 0;
+    return strcmp(file->name, IMAGE_ROOTFS) == 0 ? check_rootfs(m, fd, err) : 0;
 }
 
 static int save_image_file(struct import *m, const char *name, uint64_t size, struct err *err)
@@ -110,11 +126,14 @@ static int save_image_file(struct import *m, const char *name, uint64_t size, st
     const struct manifest_file *file = m->image_text ? manifest_find_file(&m->image, name) : NULL;
     if (!file)
         return foreign(name, err);
+    if (file->size > IMAGE_FILE_MAX)
+        return err_set(err, EFBIG, "it has %" PRIu64 " bytes; a file of an image that is imported has 64 GiB at most",
+                       file->size);
     if (size != file->size)
         return err_set(err, EBADMSG, "damaged: it has %" PRIu64 " bytes, and should have %" PRIu64, size, file->size);
     cleanup_free char *path = files_format("%s/%s", m->image_work.path, name);
     int code = path ? archive_in_save(m->in, path, err) : err_errno(err, ENOMEM, "import");
-    return code < 0 ? code : check_image_file(path, file, err);
+    return code < 0 ? code : check_image_file(m, path, file, err);
 }
 
 static bool is_image_file(const char *name)
@@ -167,10 +186,10 @@ static int require_image(struct import *m, struct err *err)
                    "packages", m->manifest.build_id);
 }
 
-static int check_digest(int fd, const struct manifest_file *file, struct err *err)
+static int check_digest(const struct import *m, int fd, const struct manifest_file *file, struct err *err)
 {
     char hex[DIGEST_HEX_SIZE];
-    int code = digest_sparse_fd(fd, hex);
+    int code = digest_sparse_fd(fd, m->interrupt, hex);
     if (code < 0)
         return err_errno(err, -code, "read");
     return strcmp(hex, file->sha256) == 0 ? 0 : err_set(err, EBADMSG, "damaged or tampered with: its digest is %s, and should "
@@ -190,12 +209,12 @@ static int disk_number(const struct checkpoint_manifest *manifest, const char *n
     return -1;
 }
 
-static int place_disk(const struct checkpoint_manifest *manifest, int fd, unsigned number, struct err *err)
+static int place_disk(const struct import *m, int fd, unsigned number, struct err *err)
 {
-    cleanup_free char *backing = checkpoint_backing_name(manifest, number);
+    cleanup_free char *backing = checkpoint_backing_name(&m->manifest, number);
     if (!backing)
         return err_errno(err, ENOMEM, "import");
-    int code = qcow2_check(fd, err);
+    int code = qcow2_check(fd, m->interrupt->fd, err);
     if (code == 0)
         code = qcow2_set_backing(fd, backing, err);
     return code;
@@ -216,9 +235,9 @@ static int take_file(struct import *m, const char *name, uint64_t size, struct e
     if (code < 0 || described)
         return code;
     cleanup_close int fd = open(path, O_RDWR | O_CLOEXEC);
-    code = fd < 0 ? err_errno(err, errno, "%s", path) : check_digest(fd, file, err);
+    code = fd < 0 ? err_errno(err, errno, "%s", path) : check_digest(m, fd, file, err);
     int number = disk_number(&m->manifest, name);
-    return code < 0 || number < 0 ? code : place_disk(&m->manifest, fd, (unsigned)number, err);
+    return code < 0 || number < 0 ? code : place_disk(m, fd, (unsigned)number, err);
 }
 
 static int take_entry(struct import *m, const char *path, uint64_t size, struct err *err)
@@ -258,7 +277,7 @@ static int publish(struct import *m, const char *name, struct err *err)
     struct checkpoint c;
     manifest_files_free(m->manifest.files, m->manifest.file_count);
     m->manifest.file_count = 0;
-    int code = checkpoint_publish(m->store, &m->work, name, &m->manifest, &c, err);
+    int code = checkpoint_publish_until(m->store, &m->work, name, &m->manifest, m->interrupt, &c, err);
     if (code == 0)
         checkpoint_close(&c);
     return code;
@@ -288,7 +307,7 @@ static int import_opened(struct import *m, const char *name, char **imported, st
 static int import_from(const char *store, int fd, const struct interrupt *interrupt, const char *name, char **imported,
                        struct err *err)
 {
-    struct import m = {.store = store, .work = {.lock = -1}, .image_work = {.lock = -1}};
+    struct import m = {.store = store, .interrupt = interrupt, .work = {.lock = -1}, .image_work = {.lock = -1}};
     m.in = archive_in_open(fd, store, interrupt, err);
     int code = m.in ? import_opened(&m, name, imported, err) : -err->code;
     archive_in_close(m.in);

@@ -41,9 +41,14 @@ int checkpoint_each_below(const char *store, const char *directory, const struct
 int checkpoint_open_directory(const char *store, const char *directory, const char *name, bool verify,
                               struct checkpoint *out, struct err *err);
 
-/* As checkpoint_publish, into a part of the store. */
+/* As checkpoint_publish, until a signal arrives: EINTR. `interrupt` may be NULL. */
+int checkpoint_publish_until(const char *store, struct store_work *work, const char *name,
+                             struct checkpoint_manifest *manifest, const struct interrupt *interrupt, struct checkpoint *out,
+                             struct err *err);
+/* The same into a part of the store. */
 int checkpoint_publish_entry(const char *store, struct store_work *work, const char *part, const char *name,
-                             struct checkpoint_manifest *manifest, struct checkpoint *out, struct err *err);
+                             struct checkpoint_manifest *manifest, const struct interrupt *interrupt, struct checkpoint *out,
+                             struct err *err);
 
 /* Removes the templates of an image that has been removed. */
 int template_drop_image(const char *store, const char *build_id, struct err *err);

@@ -214,19 +214,48 @@ static int read_top(struct json_reader *reader, struct json_object *top)
     return JSON_MEMBERS_READ(reader, "manifest", top, members);
 }
 
+/* How much of the file "output" the jobs lay claim to; src/job_record.c looks at the rest of them. */
+static uint64_t held_output(struct json_object *jobs)
+{
+    static const char *const streams[] = {"stdout", "stderr"};
+    uint64_t sum = 0;
+    for (size_t i = 0; jobs && i < 2 * json_object_array_length(jobs); i++) {
+        struct json_object *stream, *held;
+        if (json_object_object_get_ex(json_object_array_get_idx(jobs, i / 2), streams[i % 2], &stream) &&
+            json_object_object_get_ex(stream, "held", &held))
+            sum += (uint64_t)json_object_get_int64(held);
+    }
+    return sum;
+}
+
+static int check_memory(const struct json_reader *reader, const struct checkpoint_manifest *m)
+{
+    const struct manifest_file *ram = checkpoint_file(m, CHECKPOINT_RAM);
+    bool full = m->kind == CHECKPOINT_FULL;
+    if (full != (ram != NULL) || full != (checkpoint_file(m, CHECKPOINT_STATE) != NULL))
+        return json_members_wrong(reader, "files", "a full checkpoint has ram and state, a disk one has neither");
+    if (full && ram->size != m->memory)
+        return json_members_wrong(reader, "memory", "is not what the file " CHECKPOINT_RAM " has");
+    return full && !m->shape ? json_members_wrong(reader, "shape", "is missing") : 0;
+}
+
+static int check_output(const struct json_reader *reader, const struct checkpoint_manifest *m)
+{
+    const struct manifest_file *output = checkpoint_file(m, CHECKPOINT_OUTPUT);
+    if (held_output(m->jobs) == (output ? output->size : 0))
+        return 0;
+    return json_members_wrong(reader, "jobs", "their unread output is not what the file " CHECKPOINT_OUTPUT " has");
+}
+
 /* What the members have to do with one another. */
 static int check_whole(const struct json_reader *reader, const struct checkpoint_manifest *m)
 {
-    bool full = m->kind == CHECKPOINT_FULL;
     if (m->parent && checkpoint_check_name(m->parent, NULL) < 0)
         return json_members_wrong(reader, "parent", "not a checkpoint's name");
     if ((m->image && m->image[0] != '/') || (m->root_disk && m->root_disk[0] != '/'))
         return json_members_wrong(reader, m->image ? "image" : "root_disk", "not an absolute path");
-    if (full != (checkpoint_file(m, CHECKPOINT_RAM) != NULL) || full != (checkpoint_file(m, CHECKPOINT_STATE) != NULL))
-        return json_members_wrong(reader, "files", "a full checkpoint has ram and state, a disk one has neither");
-    if (full && !m->shape)
-        return json_members_wrong(reader, "shape", "is missing");
-    return 0;
+    int code = check_memory(reader, m);
+    return code < 0 ? code : check_output(reader, m);
 }
 
 int checkpoint_manifest_parse(const char *text, size_t length, struct checkpoint_manifest *out, struct err *err)

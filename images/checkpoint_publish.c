@@ -16,9 +16,14 @@
 #include "images/verified.h"
 #include "src/cleanup.h"
 
+struct publishing {
+    bool durable; /* and not a cache */
+    const struct interrupt *interrupt; /* may be NULL */
+};
+
 /* Adds a file of the work directory to the manifest. -ENOENT when it is not there. */
-static int add_file(const char *directory, const char *name, bool durable, struct checkpoint_manifest *manifest,
-                    struct err *err)
+static int add_file(const char *directory, const char *name, const struct publishing *how,
+                    struct checkpoint_manifest *manifest, struct err *err)
 {
     cleanup_free char *path = files_format("%s/%s", directory, name);
     cleanup_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
@@ -28,39 +33,41 @@ static int add_file(const char *directory, const char *name, bool durable, struc
         return err_errno(err, errno, "%s/%s", directory, name);
     if (!S_ISREG(st.st_mode))
         return err_set(err, EINVAL, "%s: not a file", path);
-    if (durable && fsync(fd) < 0)
+    if (how->durable && fsync(fd) < 0)
         return err_errno(err, errno, "sync %s", path);
-    int code = digest_sparse_fd(fd, hex);
+    int code = digest_sparse_fd(fd, how->interrupt, hex);
     if (code == 0)
         code = manifest_files_add(manifest->files, &manifest->file_count, name, (uint64_t)st.st_size, hex);
     return code < 0 ? err_errno(err, -code, "read %s", path) : 0;
 }
 
-static int add_disks(const char *directory, bool durable, struct checkpoint_manifest *manifest, struct err *err)
+static int add_disks(const char *directory, const struct publishing *how, struct checkpoint_manifest *manifest,
+                     struct err *err)
 {
     char name[CHECKPOINT_DISK_NAME_SIZE];
     int code = 0;
     for (unsigned i = 0; code == 0; i++) {
         checkpoint_disk_name(i, name);
-        code = add_file(directory, name, durable, manifest, err);
+        code = add_file(directory, name, how, manifest, err);
         if (code == -ENOENT && i > 0)
             return 0;
     }
     return code;
 }
 
-static int add_files(const char *directory, bool durable, struct checkpoint_manifest *manifest, struct err *err)
+static int add_files(const char *directory, const struct publishing *how, struct checkpoint_manifest *manifest,
+                     struct err *err)
 {
-    int code = add_disks(directory, durable, manifest, err);
+    int code = add_disks(directory, how, manifest, err);
     if (code == 0 && manifest->kind == CHECKPOINT_FULL)
-        code = add_file(directory, CHECKPOINT_RAM, durable, manifest, err);
+        code = add_file(directory, CHECKPOINT_RAM, how, manifest, err);
     if (code == 0 && manifest->kind == CHECKPOINT_FULL)
-        code = add_file(directory, CHECKPOINT_STATE, durable, manifest, err);
+        code = add_file(directory, CHECKPOINT_STATE, how, manifest, err);
     if (code < 0 || manifest->kind != CHECKPOINT_FULL)
         return code;
     static const char *const optional[] = {CHECKPOINT_OUTPUT, CHECKPOINT_MOUNTS};
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
-        code = add_file(directory, optional[i], durable, manifest, err);
+        code = add_file(directory, optional[i], how, manifest, err);
         if (code < 0 && code != -ENOENT)
             return code;
     }
@@ -125,23 +132,23 @@ static int visit_nothing(void *data, const char *directory, const struct checkpo
 
 /* Everything up to the rename. Returns the manifest's locked descriptor. What is not durable has its digests compared once
  * before it is used: a crash of the host may leave anything in its files. */
-static int complete(const char *store, const char *directory, bool durable, struct checkpoint_manifest *manifest,
-                    struct err *err)
+static int complete(const char *store, const char *directory, const struct publishing *how,
+                    struct checkpoint_manifest *manifest, struct err *err)
 {
     int code = checkpoint_each_below(store, directory, manifest, visit_nothing, NULL, err);
     if (code == 0)
         code = set_created(manifest, err);
     if (code == 0)
-        code = add_files(directory, durable, manifest, err);
+        code = add_files(directory, how, manifest, err);
     if (code == 0)
         code = expect_nothing_else(directory, manifest, err);
     if (code == 0)
         code = checkpoint_check_backing(directory, manifest, err);
     if (code < 0)
         return code;
-    if (durable)
+    if (how->durable)
         verified_record(directory, manifest->files, manifest->file_count);
-    return write_manifest(directory, durable, manifest, err);
+    return write_manifest(directory, how->durable, manifest, err);
 }
 
 static void undo(const struct store_work *work, struct checkpoint_manifest *manifest)
@@ -162,7 +169,8 @@ static int lock_parent(const char *store, const struct checkpoint_manifest *mani
 }
 
 int checkpoint_publish_entry(const char *store, struct store_work *work, const char *part, const char *name,
-                             struct checkpoint_manifest *manifest, struct checkpoint *out, struct err *err)
+                             struct checkpoint_manifest *manifest, const struct interrupt *interrupt, struct checkpoint *out,
+                             struct err *err)
 {
     cleanup_free char *directory = files_format("%s/%s/%s", store, part, name), *copy = strdup(name);
     if (!directory || !copy)
@@ -172,8 +180,8 @@ int checkpoint_publish_entry(const char *store, struct store_work *work, const c
     cleanup_close int parent = manifest->parent ? lock_parent(store, manifest, err) : -1;
     if (manifest->parent && parent < 0)
         return parent;
-    bool durable = strcmp(part, CHECKPOINT_PART) == 0; /* and not a cache */
-    cleanup_close int fd = complete(store, work->path, durable, manifest, err);
+    const struct publishing how = {.durable = strcmp(part, CHECKPOINT_PART) == 0, .interrupt = interrupt};
+    cleanup_close int fd = complete(store, work->path, &how, manifest, err);
     int code = fd < 0 ? fd : store_publish_entry(store, work, part, name, err);
     if (code == -EEXIST)
         err_set(err, EEXIST, "there is one of this name already");
@@ -190,12 +198,19 @@ int checkpoint_publish_entry(const char *store, struct store_work *work, const c
 int checkpoint_publish(const char *store, struct store_work *work, const char *name, struct checkpoint_manifest *manifest,
                        struct checkpoint *out, struct err *err)
 {
+    return checkpoint_publish_until(store, work, name, manifest, NULL, out, err);
+}
+
+int checkpoint_publish_until(const char *store, struct store_work *work, const char *name,
+                             struct checkpoint_manifest *manifest, const struct interrupt *interrupt, struct checkpoint *out,
+                             struct err *err)
+{
     struct err own = {0};
     *out = (struct checkpoint){.lock_fd = -1};
     int code = checkpoint_check_name(name, err);
     if (code < 0)
         return code;
-    code = checkpoint_publish_entry(store, work, CHECKPOINT_PART, name, manifest, out, &own);
+    code = checkpoint_publish_entry(store, work, CHECKPOINT_PART, name, manifest, interrupt, out, &own);
     if ((code == -ENOSPC || code == -EIO) && !store_has_space(store, &own))
         code = -ENOSPC;
     return code < 0 ? err_set(err, -code, "checkpoint %s: %s", name, own.text) : 0;

@@ -21,7 +21,7 @@ static int check_structure(void *data, const char *directory, const struct check
         cleanup_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
         if (fd < 0)
             return err_errno(err, errno, "%s/%s", directory, name);
-        int code = qcow2_check(fd, &own);
+        int code = qcow2_check(fd, -1, &own);
         if (code < 0)
             return err_set(err, -code, "%s: %s", path, own.text);
     }

@@ -62,7 +62,7 @@ void digest_end(struct digest *digest, char hex[DIGEST_HEX_SIZE])
     free(digest);
 }
 
-int digest_fd(int fd, char hex[DIGEST_HEX_SIZE])
+int digest_fd(int fd, const struct interrupt *interrupt, char hex[DIGEST_HEX_SIZE])
 {
     enum { CHUNK = 256 * 1024 };
     cleanup_free char *buffer = malloc(CHUNK);
@@ -72,13 +72,14 @@ int digest_fd(int fd, char hex[DIGEST_HEX_SIZE])
 
     off_t offset = 0;
     ssize_t n;
-    while ((n = pread(fd, buffer, CHUNK, offset)) > 0) {
-        digest_add(digest, buffer, (size_t)n);
+    int code = 0;
+    while (code == 0 && (n = pread(fd, buffer, CHUNK, offset)) != 0) {
+        code = n < 0 ? -errno : interrupt_look(interrupt);
+        digest_add(digest, buffer, n < 0 ? 0 : (size_t)n);
         offset += n;
     }
-    int code = n < 0 ? errno : 0;
     digest_end(digest, hex);
-    return -code;
+    return code;
 }
 
 static bool is_zero(const unsigned char *bytes, size_t length)
@@ -98,11 +99,13 @@ static ssize_t read_block(int fd, unsigned char *block, uint64_t index)
     return n < 0 ? -errno : (ssize_t)have;
 }
 
-static int add_blocks(struct digest *digest, int fd, unsigned char *block, uint64_t from, uint64_t to)
+static int add_blocks(struct digest *digest, int fd, const struct interrupt *interrupt, unsigned char *block, uint64_t from,
+                      uint64_t to)
 {
     for (uint64_t i = from; i < to; i++) {
         const uint64_t number = htole64(i);
-        ssize_t n = read_block(fd, block, i);
+        int code = interrupt_look(interrupt);
+        ssize_t n = code < 0 ? code : read_block(fd, block, i);
         if (n < 0)
             return (int)n;
         if (is_zero(block, (size_t)n))
@@ -113,7 +116,7 @@ static int add_blocks(struct digest *digest, int fd, unsigned char *block, uint6
     return 0;
 }
 
-static int add_sparse(struct digest *digest, int fd, off_t size)
+static int add_sparse(struct digest *digest, int fd, const struct interrupt *interrupt, off_t size)
 {
     cleanup_free unsigned char *block = malloc(SPARSE_BLOCK);
     uint64_t next = 0; /* the first block that has not been looked at */
@@ -126,13 +129,13 @@ static int add_sparse(struct digest *digest, int fd, off_t size)
         if (end < 0)
             return -errno;
         uint64_t from = (uint64_t)begin / SPARSE_BLOCK, to = ((uint64_t)end + SPARSE_BLOCK - 1) / SPARSE_BLOCK;
-        code = add_blocks(digest, fd, block, from, to);
+        code = add_blocks(digest, fd, interrupt, block, from, to);
         next = to;
     }
     return code;
 }
 
-int digest_sparse_fd(int fd, char hex[DIGEST_HEX_SIZE])
+int digest_sparse_fd(int fd, const struct interrupt *interrupt, char hex[DIGEST_HEX_SIZE])
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -140,7 +143,7 @@ int digest_sparse_fd(int fd, char hex[DIGEST_HEX_SIZE])
     struct digest *digest = digest_new();
     if (!digest)
         return -ENOMEM;
-    int code = add_sparse(digest, fd, st.st_size);
+    int code = add_sparse(digest, fd, interrupt, st.st_size);
     const uint64_t size = htole64((uint64_t)st.st_size);
     digest_add(digest, &size, sizeof size);
     digest_end(digest, hex);

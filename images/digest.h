@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "images/interrupt.h"
+
 enum { DIGEST_HEX_SIZE = 65 }; /* 64 digits and a NUL */
 
 struct digest;
@@ -18,13 +20,14 @@ void digest_add_string(struct digest *digest, const char *string);
 /* Frees the digest too. */
 void digest_end(struct digest *digest, char hex[DIGEST_HEX_SIZE]);
 
-/* Of a file from its beginning to its end; the file offset is not used. 0, or -errno from reading, or -ENOMEM. */
-int digest_fd(int fd, char hex[DIGEST_HEX_SIZE]);
+/* Of a file from its beginning to its end; the file offset is not used. 0, or -errno from reading, or -ENOMEM, or -EINTR
+ * (`interrupt` may be NULL). */
+int digest_fd(int fd, const struct interrupt *interrupt, char hex[DIGEST_HEX_SIZE]);
 
 /* Of a file that is mostly holes: over (index, bytes) of each block of 64 KiB that is not all zeros, then its size,
  * numbers as little-endian 64 bits. The same however the file is laid out; holes are not read. The file offset changes.
  */
-int digest_sparse_fd(int fd, char hex[DIGEST_HEX_SIZE]);
+int digest_sparse_fd(int fd, const struct interrupt *interrupt, char hex[DIGEST_HEX_SIZE]);
 
 /* Is this exactly 64 lower-case hex digits? */
 bool digest_is_hex(const char *text);

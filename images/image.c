@@ -57,7 +57,7 @@ static int check_file(const char *directory, const struct manifest_file *file, b
                        "; build the image again with: gondolin build --fresh", path, (intmax_t)st.st_size, file->size);
     if (!verify)
         return 0;
-    int code = digest_fd(fd, hex);
+    int code = digest_fd(fd, NULL, hex);
     if (code < 0)
         return err_errno(err, -code, "image: read %s", path);
     if (strcmp(hex, file->sha256) != 0)

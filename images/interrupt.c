@@ -39,3 +39,8 @@ int interrupt_wait(const struct interrupt *interrupt, int fd, short events)
         return -errno;
     return fds[0].revents ? -EINTR : 0;
 }
+
+int interrupt_look(const struct interrupt *interrupt)
+{
+    return interrupt ? interrupt_wait(interrupt, -1, 0) : 0;
+}

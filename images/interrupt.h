@@ -18,7 +18,10 @@ int interrupt_begin(struct interrupt *interrupt);
 /* A signal that has arrived meanwhile is delivered here. */
 void interrupt_end(struct interrupt *interrupt);
 
-/* Waits until `fd` is ready for `events` (of poll); with -1 does not wait. 0, or -EINTR when a signal has arrived, or
+/* For work that waits for nothing: 0, or -EINTR when a signal has arrived, or -errno. With NULL 0. */
+int interrupt_look(const struct interrupt *interrupt);
+
+/* Waits until `fd` is ready for `events` (of poll). 0, or -EINTR when a signal has arrived, or
  * -errno. */
 int interrupt_wait(const struct interrupt *interrupt, int fd, short events);
 

@@ -80,7 +80,7 @@ static int add_inputs(const struct source_job *job, struct digest *inputs, struc
     if (!path)
         return -err->code;
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int code = fd < 0 ? -errno : digest_fd(fd, hex);
+    int code = fd < 0 ? -errno : digest_fd(fd, NULL, hex);
     if (code < 0)
         return err_errno(err, -code, "read %s", path);
     digest_add_string(inputs, LAYOUT);

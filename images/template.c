@@ -64,7 +64,7 @@ int template_publish(const char *store, struct store_work *work, const char *key
     int code = limit(&most, err);
     if (code < 0)
         return code;
-    code = checkpoint_publish_entry(store, work, TEMPLATE_PART, key, manifest, out, &own);
+    code = checkpoint_publish_entry(store, work, TEMPLATE_PART, key, manifest, NULL, out, &own);
     if (code == -EEXIST) {
         code = template_open(store, key, out, &own);
         if (code == 0)

@@ -19,7 +19,7 @@
 struct entry {
     char *name, *description;
     struct checkpoint_manifest manifest;
-    bool damaged; /* the manifest cannot be read, and is empty */
+    bool damaged; /* a file is, or the manifest cannot be read and is empty */
     uint64_t bytes;
 };
 
@@ -45,12 +45,12 @@ static const char *kind_of(const struct entry *entry)
     return entry->manifest.kind == CHECKPOINT_FULL ? "full" : "disk";
 }
 
-/* *error is why the manifest cannot be read. */
+/* *error is why it is damaged. */
 static bool read_entry(const char *store, const char *name, struct entry *entry, struct err *error)
 {
     cleanup_free char *directory = files_format("%s/checkpoints/%s", store, name);
     *entry = (struct entry){.name = strdup(name), .description = checkpoint_description(store, name)};
-    entry->damaged = checkpoint_read_manifest(store, name, &entry->manifest, error) < 0;
+    entry->damaged = checkpoint_look(store, name, &entry->manifest, error) < 0;
     entry->bytes = directory ? files_usage(directory) : 0;
     return directory && entry->name && entry->description;
 }
@@ -92,7 +92,7 @@ static int read_entries(struct entries *entries, struct err *err)
 
 static struct json_object *entry_json(const struct entry *entry)
 {
-    char *text = entry->damaged ? NULL : checkpoint_manifest_format(&entry->manifest);
+    char *text = entry->manifest.created ? checkpoint_manifest_format(&entry->manifest) : NULL;
     struct json_object *object = text ? json_tokener_parse(text) : NULL;
     free(text);
     if (!object)

@@ -8,8 +8,6 @@
 #include "src/cleanup.h"
 #include "src/compat.h"
 
-enum { OUTPUT_MAX = 64 * 1024 * 1024 };
-
 int checkpoint_fits(const struct checkpoint *checkpoint, bool boot, const char *shape, struct err *err)
 {
     return boot || checkpoint->manifest.kind == CHECKPOINT_DISK_ONLY ? 0 : compat_check(checkpoint, shape, err);
@@ -24,7 +22,7 @@ int checkpoint_read_jobs(const struct checkpoint *checkpoint, bool boot, struct 
     if (!path)
         return err_set(err, ENOMEM, "out of memory");
     out->jobs = json_object_get(checkpoint->manifest.jobs);
-    out->output = files_read(path, OUTPUT_MAX, &out->output_len);
+    out->output = files_read(path, JOB_RECORDS_OUTPUT_MAX, &out->output_len);
     if (!out->output && errno != ENOENT) {
         job_records_free(out);
         return err_errno(err, errno, "%s", path);

@@ -69,20 +69,24 @@ static void render_files(const struct checkpoint_manifest *m, FILE *out)
         fprintf(out, "file %s %" PRIu64 " %s\n", m->files[i].name, m->files[i].size, m->files[i].sha256);
 }
 
+static void render_manifest(const char *name, const struct checkpoint_manifest *m, FILE *out)
+{
+    fprintf(out, "name %s\nstate complete\nkind %s\ncreated %s\nsandbox %s\nbuild_id %s\nparent %s\n", name,
+            m->kind == CHECKPOINT_FULL ? "full" : "disk", m->created, m->sandbox, m->build_id, m->parent ? m->parent : "-");
+    fprintf(out, "memory %" PRIu64 "\npause_us %" PRIu64 "\ntotal_us %" PRIu64 "\nmethod %s\njobs %zu\n", m->memory,
+            m->pause_us, m->total_us, m->method ? m->method : "-", m->jobs ? json_object_array_length(m->jobs) : 0);
+    render_files(m, out);
+}
+
 static void render_status(void *object, FILE *out)
 {
     const struct entry *e = object;
     struct checkpoint_manifest m;
     struct err err = {0};
-    if (checkpoint_read_manifest(e->s->store, e->name, &m, &err) < 0) {
+    if (checkpoint_look(e->s->store, e->name, &m, &err) < 0)
         fprintf(out, "name %s\nstate damaged\nreason %s\n", e->name, err.text);
-        return;
-    }
-    fprintf(out, "name %s\nstate complete\nkind %s\ncreated %s\nsandbox %s\nbuild_id %s\nparent %s\n", e->name,
-            m.kind == CHECKPOINT_FULL ? "full" : "disk", m.created, m.sandbox, m.build_id, m.parent ? m.parent : "-");
-    fprintf(out, "memory %" PRIu64 "\npause_us %" PRIu64 "\ntotal_us %" PRIu64 "\nmethod %s\njobs %zu\n", m.memory,
-            m.pause_us, m.total_us, m.method ? m.method : "-", m.jobs ? json_object_array_length(m.jobs) : 0);
-    render_files(&m, out);
+    else
+        render_manifest(e->name, &m, out);
     checkpoint_manifest_free(&m);
 }
 

@@ -19,6 +19,8 @@
 
 struct jobs;
 
+enum { JOBS_MAX = 1024 }; /* in the table at once */
+
 enum job_state { JOB_NEW, JOB_STARTING, JOB_RUNNING, JOB_EXITED, JOB_FAILED, JOB_LOST, JOB_STATES };
 
 /* How a job ended. */

@@ -176,8 +176,8 @@ static void read_stream(struct reader *job, const char *name, struct outstream_r
     if (!r.object)
         return;
     out->total = read_number(&r, "total", INT64_MAX);
-    out->held_len = read_number(&r, "held", *output_len);
-    out->promised = read_number(&r, "promised", INT64_MAX / 2);
+    out->held_len = read_number(&r, "held", *output_len < CTL_STREAM_WINDOW ? *output_len : CTL_STREAM_WINDOW);
+    out->promised = read_number(&r, "promised", CTL_STREAM_WINDOW);
     out->owed = read_number(&r, "owed", CTL_STREAM_WINDOW);
     out->ended = read_bool(&r, "ended");
     out->held = *output;

@@ -8,10 +8,15 @@
 #include <stddef.h>
 
 #include "src/job.h"
+#include "src/proto.h"
+
+/* Of what the guest has sent a stream holds no more than a window in memory. */
+enum { JOB_RECORDS_OUTPUT_MAX = 2 * JOBS_MAX * CTL_STREAM_WINDOW };
 
 struct job_records {
     struct json_object *jobs; /* array; owned */
-    char *output;             /* what the guest had sent and nobody had read, of all jobs, one after the other; malloc'd */
+    char *output;             /* what the guest had sent and nobody had read, of all jobs, one after the other; malloc'd; at
+                                 most JOB_RECORDS_OUTPUT_MAX bytes */
     size_t output_len;
 };
 

@@ -7,7 +7,7 @@
 
 #define REHEARSAL_ID (UINT32_MAX - 1) /* of a job that has no directory */
 
-enum { JOBS_MAX = 1024, JOBS_KEEP_FINISHED_RUNS = 32 };
+enum { JOBS_KEEP_FINISHED_RUNS = 32 };
 
 struct jobs {
     struct control *control;

@@ -7,6 +7,7 @@
 
 #include "images/store.h"
 #include "src/cleanup.h"
+#include "vmm/vmm.h"
 
 static int check_options(const struct mount_options *o, struct err *err)
 {
@@ -33,9 +34,26 @@ static bool inherit(const char **option, const char *was, char **copy)
     return *copy != NULL;
 }
 
+/* What is typed may say anything; a checkpoint may be of somebody else, whoever put it into the store. */
+static int check_inherited(const struct mount_options *o, const struct mount_from *from, struct err *err)
+{
+    const struct checkpoint_manifest *m = &from->checkpoint.manifest;
+    struct err own = {0};
+    const struct vmm_backend *backend = vmm_backend_find(o->vmm ? o->vmm : m->vmm, err);
+    if (!backend)
+        return err_wrap(err, "mount: checkpoint %s", o->from);
+    if (backend->check_foreign(o->machine ? NULL : m->machine, o->cpu ? NULL : m->cpu, &own) == 0)
+        return 0;
+    return err_set(err, own.code, "mount: checkpoint %s: %s; where you want that, say it with --machine or --cpu", o->from,
+                   own.text);
+}
+
 static int inherit_options(struct mount_options *o, struct mount_from *from, struct err *err)
 {
     const struct checkpoint_manifest *m = &from->checkpoint.manifest;
+    int rc = check_inherited(o, from, err);
+    if (rc < 0)
+        return rc;
     from->image = strdup(m->image ? m->image : m->build_id);
     o->image = from->image;
     o->memory = o->memory ? o->memory : m->memory;

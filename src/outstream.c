@@ -13,7 +13,7 @@
 #include "src/readers.h"
 
 enum {
-    KEEP_IN_MEMORY = 256 * 1024,
+    KEEP_IN_MEMORY = CTL_STREAM_WINDOW,
     MAX_READ = 128 * 1024,
     CREDIT_STEP = CTL_STREAM_WINDOW / 4, /* credit is given back in such pieces: a frame for each byte read would do harm */
 };

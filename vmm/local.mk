@@ -16,6 +16,7 @@ vmm_libvmm_a_SOURCES = \
 	vmm/qemu_args.c vmm/qemu_args.h \
 	vmm/qemu_check.c \
 	vmm/qemu_disk.c \
+	vmm/qemu_foreign.c \
 	vmm/qemu_save.c \
 	vmm/qemu_shape.c \
 	vmm/qmp.c vmm/qmp.h \

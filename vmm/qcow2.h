@@ -31,9 +31,10 @@ int qcow2_set_backing(int fd, const char *name, struct err *err);
 /* Is this a qcow2 file that can be read safely: sizes and features that are known here, every table and every cluster
  * within the file, none in use twice (compressed ones aside), a backing file in qcow2 format only, no data kept in
  * another file, no encryption, no internal snapshots. Counts of references are not compared: they matter only for
- * writing. Reads the tables, not the data; memory is bounded (128 MiB for the largest file that is accepted). 0, or
- * -errno with *err: EBADMSG says what is wrong. */
-int qcow2_check(int fd, struct err *err);
+ * writing. Reads the tables as far as they are no holes, not the data; memory is bounded (128 MiB for the largest file
+ * that is accepted). 0, or -errno with *err: EBADMSG says what is wrong; EINTR when `stop_fd` (-1: none) became readable.
+ * The file offset changes. */
+int qcow2_check(int fd, int stop_fd, struct err *err);
 
 /* The relative name of the file `target` as seen from the directory of the file `from` (which need not exist itself),
  * in a form that QEMU does not take for a protocol. malloc'd, or NULL with errno. */

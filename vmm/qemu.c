@@ -388,6 +388,9 @@ static int plan_and_launch(struct loop *loop, const struct vmm_config *c, struct
     const struct qemu_arch *arch = qemu_arch_find(c->arch);
     if (!arch)
         return err_set(err, ENOEXEC, "start qemu: guests of this architecture are not supported");
+    int rc = qemu_check_load(c, err);
+    if (rc < 0)
+        return rc;
     cleanup_free char *binary = qemu_binary(c, arch, err);
     if (!binary)
         return -err->code;
@@ -516,6 +519,7 @@ const struct vmm_backend vmm_qemu = {
                     VMM_CAN_WINDOW,
     .probe = qemu_probe,
     .check = qemu_check,
+    .check_foreign = qemu_check_foreign,
     .start = qemu_start,
     .pause = qemu_pause,
     .resume = qemu_resume,

@@ -262,6 +262,19 @@ static void check_load(struct problems *p, const struct vmm_config *c)
                     (unsigned long long)st.st_size, (unsigned long long)qemu_memory(c));
 }
 
+static int verdict(const struct problems *p, struct err *err)
+{
+    return p->code ? err_set(err, p->code, "%s", p->text) : 0;
+}
+
+int qemu_check_load(const struct vmm_config *c, struct err *err)
+{
+    struct problems p = {.code = 0};
+    if (c->load)
+        check_load(&p, c);
+    return verdict(&p, err);
+}
+
 static void check_kernel(struct problems *p, const struct vmm_config *c, const struct qemu_arch *arch)
 {
     check_kernel_options(p, c, arch);
@@ -295,5 +308,5 @@ int qemu_check(const struct vmm_config *c, struct err *err)
         check_root_disk(&p, c);
     if (c->port_count > VMM_MAX_PORTS)
         add_problem(&p, EINVAL, "at most %d ports are possible", VMM_MAX_PORTS);
-    return p.code ? err_set(err, p.code, "%s", p.text) : 0;
+    return verdict(&p, err);
 }

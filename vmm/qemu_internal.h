@@ -12,9 +12,13 @@ char *qemu_binary(const struct vmm_config *config, const struct qemu_arch *arch,
 /* The acceleration that the configuration comes to. */
 bool qemu_choose_kvm(const struct vmm_config *config, const struct qemu_arch *arch);
 
-/* vmm_backend.probe and .check. */
+/* vmm_backend.probe, .check and .check_foreign. */
 int qemu_probe(const struct vmm_config *config, struct err *err);
 int qemu_check(const struct vmm_config *config, struct err *err);
+int qemu_check_foreign(const char *machine, const char *cpu, struct err *err);
+
+/* The part of it that is about config->load, which is not known yet when the rest is checked. */
+int qemu_check_load(const struct vmm_config *config, struct err *err);
 
 /* vmm_backend.shape. */
 char *qemu_shape(const struct vmm_config *config, struct err *err);

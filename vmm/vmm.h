@@ -137,7 +137,12 @@ struct vmm_backend {
     /* Lists every option of *config that this backend refuses in one sentence (EOPNOTSUPP), checks the guest
      * architecture against the binary (ENOEXEC) and the values (EINVAL). Starts nothing. */
     int (*check)(const struct vmm_config *config, struct err *err);
-    /* Starts the machine; returns when the process has been made, not when the guest is ready. */
+    /* Do these values of vmm_config, which somebody else has chosen (NULL: has not), say no more than which machine and
+     * processor it is, and which of its devices are there? What is trusted may say more: files of this host that the
+     * guest is to see, for one. 0, or EINVAL naming what is refused. */
+    int (*check_foreign)(const char *machine, const char *cpu, struct err *err);
+    /* Starts the machine; returns when the process has been made, not when the guest is ready. The files of config->load
+     * are looked at again, as check() does. */
     int (*start)(struct loop *loop, const struct vmm_config *config, const struct vmm_events *events, void *data,
                  struct vmm **vm, struct err *err);
     void (*pause)(struct vmm *vm, vmm_done_fn *done, void *data);

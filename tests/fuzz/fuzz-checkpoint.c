@@ -57,7 +57,7 @@ static void try_disk(int fd)
 {
     char name[QCOW2_BACKING_MAX + 1];
     struct err err = {0};
-    int checked = qcow2_check(fd, &err);
+    int checked = qcow2_check(fd, -1, &err);
     fuzz_require(checked == 0 || err.text[0] != '\0');
     int named = qcow2_backing(fd, name, &err);
     fuzz_require(strlen(name) <= QCOW2_BACKING_MAX);
@@ -65,7 +65,7 @@ static void try_disk(int fd)
     if (qcow2_set_backing(fd, "../a/disk.qcow2", &err) < 0)
         return;
     fuzz_require(qcow2_backing(fd, name, &err) == 0 && strcmp(name, "../a/disk.qcow2") == 0);
-    fuzz_require(checked < 0 || qcow2_check(fd, &err) == 0);
+    fuzz_require(checked < 0 || qcow2_check(fd, -1, &err) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

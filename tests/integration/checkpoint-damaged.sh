@@ -13,6 +13,11 @@ damaged() {
     cp -r --preserve=mode "$GONDOLIN_STORE/checkpoints/good" "$GONDOLIN_STORE/checkpoints/$which"
     rm -f "$GONDOLIN_STORE/checkpoints/$which/verified"
     (cd "$GONDOLIN_STORE/checkpoints/$which" && "$@")
+    case $which in
+    short-*|gone-*|empty-*|*-manifest)
+        grep -q '^state damaged' "$sb/checkpoints/$which/status" || fail "$which: $(cat "$sb/checkpoints/$which/status")"
+        gondolin checkpoint ls | grep -q "^$which  *(damaged)" || fail "$which: ls: $(gondolin checkpoint ls)" ;;
+    esac
     if (echo "restore $which" >"$sb/ctl") 2>/dev/null; then fail "$which was restored"; fi
     grep -q "$which" "$sb/error" || fail "$which: the error does not name it: $(cat "$sb/error")"
     [ -z "$file" ] || grep -q "$file" "$sb/error" || fail "$which: the error does not name $file: $(cat "$sb/error")"

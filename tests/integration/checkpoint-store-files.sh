@@ -42,6 +42,7 @@ for imported in b d; do
     ! grep -q '"parent"' "$checkpoints/$imported/manifest.json" || fail "$imported has a parent"
 done
 cmp -s "$scratch/ram" "$checkpoints/b/ram" || fail 'memory differs'
+[ "$(cat "$checkpoints/b/output")" = unread ] || fail 'the output of jobs was lost'
 [ "$(du -k "$checkpoints/b/ram" | cut -f 1)" -lt 5000 ] || fail 'the holes of the memory were filled'
 gondolin checkpoint show b | grep -q '^description two$' || fail 'the description was lost'
 if command -v qemu-img >/dev/null; then
@@ -50,7 +51,7 @@ if command -v qemu-img >/dev/null; then
 fi
 
 # One changed byte in any file is found and named.
-for victim in disk.qcow2 layer-1.qcow2 ram state manifest.json; do
+for victim in disk.qcow2 layer-1.qcow2 ram state output manifest.json; do
     rm -rf "$scratch/kept"
     cp -a "$checkpoints/b" "$scratch/kept"
     printf x | dd of="$checkpoints/b/$victim" bs=1 seek=700 conv=notrunc status=none
@@ -63,6 +64,13 @@ for victim in disk.qcow2 layer-1.qcow2 ram state manifest.json; do
     rm -rf "$checkpoints/b"
     gondolin checkpoint import "$scratch/file-b" >/dev/null || fail 'import once more'
 done
+
+# What somebody else's manifest says of the machine leads to no file of the host, also when it has come by another way.
+sed -i 's|"machine": *{|&"machine":"q35,initrd=/etc/shadow",|' "$checkpoints/b/manifest.json"
+refused 125 'may not choose "initrd=/etc/shadow"' gondolin mount --from b "$scratch/mnt"
+refused 125 'cannot go on here' gondolin mount --from b --machine q35,hpet=off "$scratch/mnt"
+rm -rf "$checkpoints/b"
+gondolin checkpoint import "$scratch/file-b" >/dev/null || fail 'import after the manifest was changed'
 
 # Whatever byte of a file is changed, wherever it is cut: refused, or what was imported is whole.
 size=$(stat -c %s "$file")
@@ -82,11 +90,14 @@ refused 125 'irectory' gondolin checkpoint import "$scratch"
 
 # Files that nobody's export has written.
 python3 "$GONDOLIN_SOURCE/tests/tools/hostile-checkpoints.py" "$scratch/file-b" "$scratch" || fail 'hostile-checkpoints.py'
+gondolin checkpoint import "$scratch/sound" e >/dev/null || fail 'a file made like them, but sound, is refused'
+gondolin checkpoint rm e
 for hostile in "$scratch"/hostile-*; do
     refused 125 'hostile' gondolin checkpoint import "$hostile" e
     echo "$(basename "$hostile"): $(sed 's/.*hostile-[^:]*: //' "$scratch/said")"
 done
 [ ! -e "$checkpoints/e" ] || fail 'a hostile file got through'
+refused 125 'image/rootfs.qcow2: it has 4398046511104 bytes' gondolin checkpoint import "$scratch/hostile-huge-image" e
 [ ! -e "$scratch/escaped" ] || fail 'a hostile file escaped'
 
 # Without the image it is refused, naming it; with it, it comes along.

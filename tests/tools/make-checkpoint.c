@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* make-checkpoint NAME BUILD-ID PARENT KIND [DISK]: puts a checkpoint into the store without a sandbox. KIND is "full"
  * or "disk"; PARENT is "-" for none; DISK is an overlay whose name of the disk below is changed, else an empty one is
- * made. What is taken for memory can be loaded by no machine. "template" as PARENT: NAME is a key. */
+ * made. What is taken for memory can be loaded by no machine, and a job has output there that nobody has read. "template" as
+ * PARENT: NAME is a key. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <json-c/json.h>
 
 #include "images/checkpoint.h"
 #include "images/files.h"
@@ -30,6 +33,13 @@ static int put_memory(const char *directory, const char *name, off_t size)
             return -errno;
     }
     return ftruncate(fd, size) < 0 ? -errno : 0;
+}
+
+static int put_output(const char *directory)
+{
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_OUTPUT, directory);
+    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    return fd < 0 ? -errno : files_write(fd, "unread", strlen("unread"));
 }
 
 static int put_disk(const char *store, const char *directory, const char *build_id, const char *backing, const char *from,
@@ -62,12 +72,13 @@ int main(int argc, char **argv)
     struct checkpoint_manifest m = {.kind = full ? CHECKPOINT_FULL : CHECKPOINT_DISK_ONLY, .sandbox = strdup("made"),
                                     .parent = parent ? strdup(parent) : NULL, .shape = full ? strdup("vmm none\n") : NULL,
                                     .memory = MEMORY, .cpus = 1};
+    m.jobs = full ? json_tokener_parse("[{\"stdout\":{\"held\":6}}]") : NULL;
     snprintf(m.build_id, sizeof m.build_id, "%s", build_id);
     cleanup_free char *backing = parent ? files_format("../%s/" CHECKPOINT_DISK, parent)
                                         : files_format("../../images/%s/" IMAGE_ROOTFS, build_id);
     int code = put_disk(store, work.path, build_id, backing, argc > 5 ? argv[5] : NULL, &err);
     if (code == 0 && full && (put_memory(work.path, CHECKPOINT_RAM, MEMORY) < 0 ||
-                              put_memory(work.path, CHECKPOINT_STATE, 70000) < 0))
+                              put_memory(work.path, CHECKPOINT_STATE, 70000) < 0 || put_output(work.path) < 0))
         code = err_errno(&err, errno, "write memory");
     if (code == 0)
         code = template ? template_publish(store, &work, name, &m, &c, &err)

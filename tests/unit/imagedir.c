@@ -34,7 +34,7 @@ static void put(const char *in, const char *name, const char *contents, struct m
     cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     char hex[DIGEST_HEX_SIZE];
     cr_assert_eq(files_write(fd, contents, strlen(contents)), 0);
-    cr_assert_eq(digest_fd(fd, hex), 0);
+    cr_assert_eq(digest_fd(fd, NULL, hex), 0);
     if (manifest)
         manifest_add_file(manifest, name, strlen(contents), hex);
 }

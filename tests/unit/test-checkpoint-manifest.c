@@ -16,12 +16,15 @@ static char *sample_text(void)
                                     .sandbox = strdup("my böx"), .parent = strdup("before"),
                                     .shape = strdup("vmm qemu\nversion 7.2\n"), .cpu = strdup("max"), .memory = 1 << 30,
                                     .cpus = 2, .agent_protocol = 3, .pause_us = 12345, .total_us = 23456,
-                                    .method = strdup("sparse copy"), .jobs = json_tokener_parse("[{\"name\":\"1\"}]")};
+                                    .method = strdup("sparse copy"),
+                                    .jobs = json_tokener_parse("[{\"name\":\"1\",\"stdout\":{\"held\":5},"
+                                                               "\"stderr\":{\"held\":2}}]")};
     strcpy(m.build_id, digest);
     manifest_files_add(m.files, &m.file_count, "disk.qcow2", 1 << 20, digest);
     manifest_files_add(m.files, &m.file_count, "layer-1.qcow2", 1 << 20, digest);
     manifest_files_add(m.files, &m.file_count, "ram", 1 << 30, digest);
     manifest_files_add(m.files, &m.file_count, "state", 70000, digest);
+    manifest_files_add(m.files, &m.file_count, "output", 7, digest);
     char *text = checkpoint_manifest_format(&m);
     cr_assert_not_null(text);
     checkpoint_manifest_free(&m);
@@ -54,7 +57,7 @@ Test(checkpoint_manifest, what_is_written_is_read)
     cr_expect_null(m.vmm);
     cr_expect_eq(m.memory, 1 << 30);
     cr_expect_eq(m.pause_us, 12345);
-    cr_expect_eq(m.file_count, 4);
+    cr_expect_eq(m.file_count, 5);
     cr_expect_eq(json_object_array_length(m.jobs), 1);
     char *again = checkpoint_manifest_format(&m);
     cr_expect_str_eq(again, text);
@@ -80,6 +83,11 @@ Test(checkpoint_manifest, what_does_not_belong_there_is_refused)
     refuses("disk.qcow2", "disk.qcow3", EINVAL, "disk.qcow2 is missing");
     refuses("\"ram\"", "\"ran\"", EINVAL, "files");
     refuses("\"shape\"", "\"vmm\"", EINVAL, "");
+    refuses("\"memory\":1073741824", "\"memory\":1073741823", EINVAL, "memory");
+    refuses("\"size\":1073741824", "\"size\":1073741825", EINVAL, "memory");
+    refuses("\"held\":5", "\"held\":6", EINVAL, "unread output");
+    refuses("\"output\"", "\"mounts\"", EINVAL, "unread output");
+    refuses("\"jobs\"", "\"mounts\"", EINVAL, "unread output");
     refuses("aaaa", "AAAA", EINVAL, "SHA-256");
     refuses("\"cpus\":2", "\"cpus\":-2", EINVAL, "cpus");
     refuses("[\n", "{}[\n", EINVAL, "not one JSON object");

@@ -4,11 +4,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "images/checkpoint.h"
+#include "images/checkpoint_internal.h"
 #include "images/files.h"
 #include "images/image.h"
 #include "src/cleanup.h"
@@ -75,6 +76,49 @@ Test(checkpoint, what_is_published_can_be_opened)
     cr_expect_eq(strlen(c.manifest.created), strlen("2026-01-31T12:00:00Z"));
     checkpoint_close(&c);
     cr_expect(tmp_is_empty());
+}
+
+static void looks(const char *name, int code, const char *words)
+{
+    struct checkpoint_manifest m;
+    struct err err = {0};
+    cr_expect_eq(checkpoint_look(store, name, &m, &err), -code, "%s: %s", name, err.text);
+    cr_expect(strstr(err.text, words), "%s: %s", name, err.text);
+    checkpoint_manifest_free(&m);
+}
+
+Test(checkpoint, publishing_ends_when_a_signal_arrives)
+{
+    struct store_work work;
+    struct checkpoint_manifest manifest;
+    struct checkpoint c;
+    struct err err = {0};
+    struct interrupt interrupt;
+    struct signalfd_siginfo taken;
+    checkpointdir_work(store, CHECKPOINT_FULL, build_id, NULL, false, &work, &manifest);
+    cr_assert_eq(interrupt_begin(&interrupt), 0);
+    raise(SIGTERM);
+    cr_expect_eq(checkpoint_publish_until(store, &work, "a", &manifest, &interrupt, &c, &err), -EINTR, "%s", err.text);
+    cr_assert_eq(read(interrupt.fd, &taken, sizeof taken), (ssize_t)sizeof taken, "else it ends the test");
+    cr_assert_eq(checkpoint_publish_until(store, &work, "a", &manifest, &interrupt, &c, &err), 0, "%s", err.text);
+    interrupt_end(&interrupt);
+    checkpoint_close(&c);
+    store_work_end(&work);
+}
+
+Test(checkpoint, a_look_finds_files_that_are_missing_or_have_another_size)
+{
+    add("a", NULL);
+    add("b", "a");
+    looks("b", 0, "");
+    spoil("b", "ram", 1 << 20, 'x');
+    looks("b", 0, "");
+    spoil("b", "ram", 8 << 20, 'x');
+    looks("b", EBADMSG, "ram");
+    cleanup_free char *ram = path_of("a", "ram");
+    cr_assert_eq(unlink(ram), 0);
+    looks("a", EBADMSG, "ram");
+    looks("c", ENOENT, "c");
 }
 
 Test(checkpoint, layers_of_its_own)

@@ -5,7 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "images/files.h"
+#include "src/checkpoint_start.h"
+#include "src/cleanup.h"
 #include "src/job_record.h"
 #include "tests/unit/controlbench.h"
 
@@ -114,6 +118,77 @@ Test(job_record, the_credit_of_the_guest_is_as_it_was)
     cb_free(b);
 }
 
+/* A `run` that has printed so many bytes, its kept output in memory or in a file. */
+static struct controlbench *with_run(size_t bytes, uint32_t *id)
+{
+    static char piece[32768];
+    struct controlbench *b = cb_new_jobs();
+    int h = cb_open(b, "run", O_WRONLY);
+    cr_assert_eq(cb_write(b, h, "x", 1), CB_PENDING_WRITE);
+    cr_assert(cb_agent_find(b, CTL_JOB_START));
+    *id = b->frame.id;
+    cb_agent_json(b, CTL_JOB_STARTED, *id, "{}");
+    for (size_t n; bytes; bytes -= n) {
+        n = bytes < sizeof piece ? bytes : sizeof piece;
+        cb_agent_send(b, CTL_JOB_DATA, CTL_STDOUT, *id, piece, n);
+    }
+    cr_assert_not(b->link_closed, "%s", b->why);
+    return b;
+}
+
+static size_t length_of(struct controlbench *b, const char *path)
+{
+    size_t total = 0;
+    int h = cb_open(b, path, O_RDONLY);
+    for (ssize_t n; (n = cb_read(b, h, text, 4096)) > CB_PENDING;)
+        total += (size_t)n;
+    return total;
+}
+
+Test(job_record, kept_output_beyond_a_window_stays_where_it_is)
+{
+    const size_t sizes[] = {262144, 262145};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint32_t id;
+        struct controlbench *a = with_run(sizes[i], &id);
+        struct job_records here = record(a), there = record(a);
+        cr_expect_eq(there.output_len, i == 0 ? sizes[i] : 0);
+        cb_agent_send(a, CTL_JOB_DATA, CTL_STDOUT, id, "later", 5);
+        cr_assert_eq(restore(a, &here), 0);
+        cb_agent_send(a, CTL_JOB_DATA, CTL_STDOUT, id, "other\n", 6);
+        cb_agent_json(a, CTL_JOB_EXIT, id, "{\"code\":0}");
+        cr_expect_eq(length_of(a, "jobs/1/stdout"), sizes[i] + 6);
+        cb_free(a);
+
+        struct controlbench *b = cb_new_jobs();
+        cr_assert_eq(restore(b, &there), 0);
+        cb_agent_send(b, CTL_JOB_DATA, CTL_STDOUT, id, "more\n", 5);
+        cb_agent_json(b, CTL_JOB_EXIT, id, "{\"code\":0}");
+        cr_expect_eq(length_of(b, "jobs/1/stdout"), i == 0 ? sizes[i] + 5 : 5);
+        cb_free(b);
+    }
+}
+
+Test(job_record, the_output_of_as_many_jobs_as_there_can_be_is_read_back)
+{
+    char directory[] = "/tmp/gondolin-test-record.XXXXXX";
+    cr_assert_not_null(mkdtemp(directory));
+    cleanup_free char *path = files_format("%s/" CHECKPOINT_OUTPUT, directory);
+    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    const struct checkpoint full = {.directory = directory};
+    const off_t sizes[] = {0, 1, (off_t)2 * 290 * CTL_STREAM_WINDOW, JOB_RECORDS_OUTPUT_MAX + (off_t)1};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct job_records records;
+        struct err err = {0};
+        cr_assert_eq(ftruncate(fd, sizes[i]), 0);
+        int rc = checkpoint_read_jobs(&full, false, &records, &err);
+        cr_expect_eq(rc, sizes[i] > JOB_RECORDS_OUTPUT_MAX ? -E2BIG : 0, "%jd: %s", (intmax_t)sizes[i], err.text);
+        cr_expect_eq((off_t)records.output_len, rc < 0 ? 0 : sizes[i]);
+        job_records_free(&records);
+    }
+    files_remove_tree(directory);
+}
+
 Test(job_record, what_no_supervisor_writes_is_refused_and_changes_nothing)
 {
     static const char good[] = "{\"name\":\"j\",\"id\":7,\"state\":\"running\",\"pid\":9,\"cmd\":\"cat\",\"timeout_ms\":0,"
@@ -127,6 +202,7 @@ Test(job_record, what_no_supervisor_writes_is_refused_and_changes_nothing)
         {"\"name\":\"j\"", "\"name\":\"../j\""}, {"\"name\":\"j\"", "\"name\":\"\""}, {"\"name\":\"j\"", "\"name\":\"a\\u0000b\""},
         {"\"state\":\"running\"", "\"state\":\"new\""}, {"\"state\":\"running\"", "\"state\":\"exited\""},
         {"\"cmd\":\"cat\",", ""}, {"\"held\":0", "\"held\":1"}, {"\"promised\":5", "\"promised\":-5"},
+        {"\"promised\":5", "\"promised\":262145"},
         {"\"stdin_credit\":5", "\"stdin_credit\":9999999"}, {"\"tty\":false", "\"tty\":0"}, {"\"owed\":0", "\"owed\":9999999"},
         {"\"stdout\":{", "\"stdout\":[],\"x\":{"}, {"\"rows\":0", "\"rows\":70000"},
     };

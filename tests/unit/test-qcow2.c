@@ -46,7 +46,7 @@ static void put_data(int fd)
 static void damaged(int fd, const char *words)
 {
     struct err err = {0};
-    cr_expect_eq(qcow2_check(fd, &err), -EBADMSG, "%s", words);
+    cr_expect_eq(qcow2_check(fd, -1, &err), -EBADMSG, "%s", words);
     cr_expect(strstr(err.text, words), "not '%s' but: %s", words, err.text);
 }
 
@@ -64,7 +64,7 @@ Test(qcow2, the_name_below_is_read_and_changed)
         cr_assert_eq(qcow2_set_backing(fd, names[i], &err), 0, "%s", err.text);
         cr_assert_eq(qcow2_backing(fd, name, &err), 0, "%s", err.text);
         cr_expect_str_eq(name, names[i]);
-        cr_expect_eq(qcow2_check(fd, &err), 0, "%s", err.text);
+        cr_expect_eq(qcow2_check(fd, -1, &err), 0, "%s", err.text);
     }
     cr_expect_eq(qcow2_set_backing(fd, "", &err), -EINVAL);
     memset(long_name, 'x', sizeof long_name);
@@ -85,11 +85,11 @@ Test(qcow2, headers_of_qemu_img)
     cleanup_free char *disk = files_format("%s/b", path);
     cr_assert_eq(system(make), 0);
     int fd = open(disk, O_RDWR | O_CLOEXEC);
-    cr_expect_eq(qcow2_check(fd, &err), 0, "%s", err.text);
+    cr_expect_eq(qcow2_check(fd, -1, &err), 0, "%s", err.text);
     cr_assert_eq(qcow2_backing(fd, name, &err), 0, "%s", err.text);
     cr_expect_str_eq(name, "a");
     cr_assert_eq(qcow2_set_backing(fd, "c", &err), 0, "%s", err.text);
-    cr_expect_eq(qcow2_check(fd, &err), 0, "%s", err.text);
+    cr_expect_eq(qcow2_check(fd, -1, &err), 0, "%s", err.text);
     close(fd);
     cr_expect_eq(system(compare), 0);
     files_remove_tree(path);
@@ -109,11 +109,41 @@ Test(qcow2, what_is_sound_passes)
 {
     struct err err = {0};
     cleanup_close int fd = overlay("a");
-    cr_expect_eq(qcow2_check(fd, &err), 0, "%s", err.text);
+    cr_expect_eq(qcow2_check(fd, -1, &err), 0, "%s", err.text);
     put_data(fd);
-    cr_expect_eq(qcow2_check(fd, &err), 0, "%s", err.text);
+    cr_expect_eq(qcow2_check(fd, -1, &err), 0, "%s", err.text);
     cr_assert_eq(ftruncate(fd, 5 * CLUSTER + 512), 0); /* the last cluster may be a part */
-    cr_expect_eq(qcow2_check(fd, &err), 0, "%s", err.text);
+    cr_expect_eq(qcow2_check(fd, -1, &err), 0, "%s", err.text);
+}
+
+/* 256 GiB of tables in a hole, which reading would take minutes. */
+Test(qcow2, tables_in_holes_are_not_read, .timeout = 60)
+{
+    enum { TABLES = 1 << 17, BITS = 21 };
+    struct err err = {0};
+    cleanup_close int fd = memfd_create("disk", MFD_CLOEXEC);
+    cr_assert_eq(ftruncate(fd, (off_t)(TABLES + 3) << BITS), 0);
+    const struct qcow2_header h = {.magic = htobe32(QCOW2_MAGIC), .version = htobe32(3), .cluster_bits = htobe32(BITS),
+                                   .size = htobe64(1 << 20), .l1_entries = htobe32(TABLES), .l1_offset = htobe64(2 << BITS),
+                                   .refcount_table_offset = htobe64(1 << BITS), .refcount_table_clusters = htobe32(1),
+                                   .refcount_order = htobe32(4), .header_length = htobe32(sizeof h)};
+    cr_assert_eq(pwrite(fd, &h, sizeof h, 0), (ssize_t)sizeof h);
+    for (off_t i = 0; i < TABLES; i++)
+        put64(fd, (2 << BITS) + i * 8, (uint64_t)(i + 3) << BITS);
+    cr_expect_eq(qcow2_check(fd, -1, &err), 0, "%s", err.text);
+}
+
+Test(qcow2, a_check_is_interrupted)
+{
+    struct err err = {0};
+    int ends[2];
+    cleanup_close int fd = overlay("a");
+    put_data(fd);
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
+    cr_expect_eq(qcow2_check(fd, ends[0], &err), 0, "%s", err.text);
+    close(ends[1]);
+    cr_expect_eq(qcow2_check(fd, ends[0], &err), -EINTR);
+    close(ends[0]);
 }
 
 Test(qcow2, offsets_outside_or_used_twice)
@@ -172,6 +202,6 @@ Test(qcow2, any_cut_is_found)
         cleanup_close int fd = overlay("a");
         put_data(fd);
         cr_assert_eq(ftruncate(fd, sizes[i]), 0);
-        cr_expect_eq(qcow2_check(fd, NULL), -EBADMSG, "%jd bytes", (intmax_t)sizes[i]);
+        cr_expect_eq(qcow2_check(fd, -1, NULL), -EBADMSG, "%jd bytes", (intmax_t)sizes[i]);
     }
 }

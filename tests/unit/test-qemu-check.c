@@ -81,6 +81,35 @@ Test(qemu_check, machines)
     refused(EINVAL, "--machine pc-q35-99: no such machine");
 }
 
+static void foreign(const char *machine, const char *cpu, const char *refused_for)
+{
+    struct err err = {0};
+    int rc = vmm_qemu.check_foreign(machine, cpu, &err);
+    cr_expect_eq(rc, refused_for ? -EINVAL : 0, "%s %s: %d %s", machine, cpu, rc, err.text);
+    cr_expect(!refused_for || strstr(err.text, refused_for), "%s %s: %s", machine, cpu, err.text);
+}
+
+Test(qemu_check, what_a_checkpoint_may_choose)
+{
+    foreign(NULL, NULL, NULL);
+    foreign("q35", "max", NULL);
+    foreign("q35,usb=off,sata=off,smbus=off,i8042=off,vmport=off,graphics=off,hpet=off", "max,cx16=off,erms=off", NULL);
+    foreign("pc-q35-7.2,smm=auto,hpet=on", "Haswell-v4,+avx,-fsgsbase", NULL);
+    foreign("q35,kernel=/etc/shadow", NULL, "\"kernel=/etc/shadow\"");
+    foreign("q35,usb=off,initrd=/etc/shadow,hpet=off", NULL, "\"initrd=/etc/shadow\"");
+    foreign("q35,firmware=x", NULL, "firmware");
+    foreign("q35,usb=off,,kernel=x", NULL, "may not choose \"\"");
+    foreign("q35,usb=/etc/shadow", NULL, "usb=");
+    foreign("q35,usb.x=on", NULL, "usb.x");
+    foreign("q35,usb", NULL, "may not choose");
+    foreign("q35,", NULL, "may not choose");
+    foreign("kernel=/etc/shadow,type=q35", NULL, "type of machine");
+    foreign("type=q35", NULL, "type of machine");
+    foreign(NULL, "max,x=/etc/shadow", "cpu");
+    foreign(NULL, "max -kernel", "cpu");
+    foreign(NULL, "-max", "cpu");
+}
+
 Test(qemu_check, cpus_and_acceleration)
 {
     config.cpu = "Haswell,-avx";
@@ -138,6 +167,22 @@ Test(qemu_check, files)
     refused(ENOENT, "/no/such/disk");
     config.root_mode = VMM_ROOT_PERSISTENT;
     refused(ENOENT, "/no/such/disk");
+}
+
+Test(qemu_check, what_is_loaded_is_looked_at_when_it_starts)
+{
+    struct err err = {0};
+    struct vmm *vm = NULL;
+    struct loop *loop = loop_new();
+    const struct vmm_events events = {.exited = NULL};
+    const struct vmm_load load = {.ram = disk, .state = disk};
+    config.load = &load;
+    config.console_fd = -1;
+    refused(EINVAL, "the machine");
+    cr_assert_eq(vmm_qemu.start(loop, &config, &events, NULL, &vm, &err), -EINVAL, "%s", err.text);
+    cr_expect(strstr(err.text, "bytes, the machine"), "%s", err.text);
+    cr_expect_null(vm);
+    loop_free(loop);
 }
 
 Test(qemu_check, the_binary_must_fit_the_image)

@@ -14,6 +14,7 @@
 #include "src/cleanup.h"
 #include "src/machine_link.h"
 #include "src/memory_file.h"
+#include "src/printable.h"
 #include "src/supervisor_internal.h"
 
 /* The machine's ends of its streams, and our end of ctl; -1: not there. */
@@ -69,6 +70,21 @@ static void vm_crashed(void *data, const char *what)
 {
     const struct machine *m = data;
     supervisor_log(m->s, "guest: %s", what);
+}
+
+/* A guest that goes on fails again and again: told once, and counted. */
+static void vm_disk_failed(void *data, const char *reason)
+{
+    struct supervisor *s = ((const struct machine *)data)->s;
+    char why[128];
+    if (s->disk_errors++)
+        return;
+    printable_copy(why, sizeof why, reason, strlen(reason));
+    supervisor_log(s, "an access to the root disk failed (%s); the guest was told, and what its programs have not synced may be "
+                   "lost", why);
+    struct json_object *event = json_object_new_object();
+    json_object_object_add(event, "reason", json_object_new_string(why));
+    supervisor_event(s, "disk-error", event);
 }
 
 static int socket_pair(int *ours, int *theirs)
@@ -184,7 +200,8 @@ char *machine_new_overlay(struct supervisor *s)
 static int start_vmm(struct machine *m, const struct ends *e, const char *disk, const struct vmm_load *load,
                      struct err *err)
 {
-    static const struct vmm_events vm_events = {.exited = vm_exited, .crashed = vm_crashed};
+    static const struct vmm_events vm_events = {.exited = vm_exited, .crashed = vm_crashed,
+                                                .disk_failed = vm_disk_failed};
     struct vmm_config config = machine_config(m->s, m->disks.active, disk);
     config.load = load;
     config.ports[0].fd = e->ctl;

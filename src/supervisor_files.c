@@ -71,9 +71,10 @@ static void render_origin(const struct supervisor *s, FILE *out)
     const struct machine *m = s->machine;
     if (!m)
         return;
-    fprintf(out, "start %s\ncheckpoint %s\nrestores %u\n",
+    fprintf(out, "start %s\ncheckpoint %s\nrestores %u\ndisk_errors %llu\n",
             !m->loaded ? "cold" : s->start->from || s->restores ? "checkpoint" : "warm",
-            s->session.checkpoint ? s->session.checkpoint : "-", s->restores);
+            s->session.checkpoint ? s->session.checkpoint : "-", s->restores,
+            (unsigned long long)s->disk_errors);
 }
 
 static void render_status(void *object, FILE *out)

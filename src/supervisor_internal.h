@@ -75,6 +75,7 @@ struct supervisor {
     struct taking *taking;        /* the one under way, or NULL */
     struct restoring *restoring;
     unsigned restores;
+    uint64_t disk_errors; /* accesses to the root disk that the host failed at */
 
     struct watch *signal_watch, *mounts_watch, *waiter_watch;
     int mounts_fd;

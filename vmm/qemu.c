@@ -35,13 +35,6 @@ static void log_bytes(struct vmm *vm, const char *bytes, size_t len)
         return;
 }
 
-static void log_line(struct vmm *vm, const char *line)
-{
-    char text[256];
-    int n = snprintf(text, sizeof text, "qemu: %s\n", line);
-    log_bytes(vm, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
-}
-
 /* False when nothing more can be read now. */
 static bool read_stderr(struct vmm *vm)
 {
@@ -140,7 +133,8 @@ static void qmp_event(void *data, const char *name, struct json_object *details)
     } else if (!strcmp(name, "GUEST_PANICKED")) {
         crashed(vm, "guest kernel panicked");
     } else if (!strcmp(name, "BLOCK_IO_ERROR")) {
-        log_line(vm, "an access to the root disk failed; the guest was told");
+        if (vm->events->disk_failed)
+            vm->events->disk_failed(vm->data, text_member(details, "reason"));
     } else if (!strcmp(name, "STOP") && !vm->pause_requested && !vm->save && !*vm->cause) {
         qmp_execute(vm->qmp, "query-status", NULL, stopped_status, vm);
     }

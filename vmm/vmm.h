@@ -121,6 +121,9 @@ struct vmm_events {
     void (*exited)(void *data, int wait_status, const char *reason);
     /* The guest's kernel panicked or reset; `exited` follows, and only there may free_vm be called. May be NULL. */
     void (*crashed)(void *data, const char *what);
+    /* The host failed at an access to the root disk, and the guest was told: what its programs wrote and have not synced may be
+     * lost. `reason`: as strerror has it. May be NULL. */
+    void (*disk_failed)(void *data, const char *reason);
 };
 
 /* Completion of an asynchronous operation: code 0 or errno, with a sentence. Called exactly once, at once when the

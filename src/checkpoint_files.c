@@ -181,7 +181,7 @@ static int fill_manifest(struct taking *t, struct err *err)
         .root_disk = copy(foreign_root_disk(s)),
         .parent = disks->base.directory && !disks->base_is_template ? strdup(disks->base.name) : NULL,
         .vmm = copy(o->vmm), .machine = copy(o->machine), .accel = copy(o->accel), .cpu = copy(o->cpu),
-        .append = copy(o->append), .memory = o->memory ? o->memory : image->default_memory, .cpus = o->cpus,
+        .append = copy(o->append), .memory = o->memory ? o->memory : image->default_memory, .cpus = o->cpus ? o->cpus : 1,
         .agent_protocol = CTL_VERSION, .pause_us = t->pause_us,
     };
     snprintf(t->manifest.build_id, sizeof t->manifest.build_id, "%s", image->build_id);

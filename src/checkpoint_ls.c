@@ -232,7 +232,7 @@ static void print_names(const char *what, const struct names *names)
 
 static void print_machine(const struct checkpoint_manifest *m)
 {
-    printf("paused      %" PRIu64 ".%03" PRIu64 " s, all of it %" PRIu64 ".%03" PRIu64 " s%s%s%s\n", m->pause_us / 1000000,
+    printf("paused      %" PRIu64 ".%03" PRIu64 " s, saved in %" PRIu64 ".%03" PRIu64 " s%s%s%s\n", m->pause_us / 1000000,
            m->pause_us / 1000 % 1000, m->total_us / 1000000, m->total_us / 1000 % 1000, m->method ? " (" : "",
            m->method ? m->method : "", m->method ? ")" : "");
     for (const char *line = m->shape; line && *line; line += strcspn(line, "\n"), line += *line == '\n')

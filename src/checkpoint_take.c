@@ -44,9 +44,11 @@ static void taking_free(struct taking *t)
     json_object_put(t->mounts);
     if (t->mounts_fd >= 0)
         close(t->mounts_fd);
+    if (t->template_disk >= 0)
+        close(t->template_disk);
     names_free(&t->disks);
     store_work_end(&t->work);
-    char *strings[] = {t->name, t->overlay, t->template_directory, t->bottom, t->key};
+    char *strings[] = {t->name, t->overlay, t->bottom, t->key};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     free(t);
@@ -344,7 +346,8 @@ void checkpoint_take(struct supervisor *s, const char *name, bool disk_only, str
     struct taking *t = calloc(1, sizeof *t);
     if (t)
         *t = (struct taking){.operation.begin = begin, .s = s, .name = strdup(name), .disk_only = disk_only,
-                             .request = request, .request_len = len, .work.lock = -1, .mounts_fd = -1};
+                             .request = request, .request_len = len, .work.lock = -1, .mounts_fd = -1,
+                             .template_disk = -1};
     if (!t || !t->name) {
         free(t);
         control_reply_error(request, ENOMEM, "checkpoint %s: out of memory", name);
@@ -359,7 +362,7 @@ void checkpoint_take_template(struct supervisor *s)
     struct taking *t = calloc(1, sizeof *t);
     if (t)
         *t = (struct taking){.operation.begin = begin, .s = s, .key = strdup(s->template_key), .work.lock = -1,
-                             .mounts_fd = -1};
+                             .mounts_fd = -1, .template_disk = -1};
     if (!t || !t->key) {
         free(t);
         supervisor_prepared(s);

@@ -233,6 +233,15 @@ static int start_on(struct machine *m, const struct checkpoint *base, bool load_
     return m->link ? 0 : err_errno(err, errno, "mount: control channel");
 }
 
+static int open_template_disk(struct disks *disks, const struct machine_origin *origin, struct err *err)
+{
+    cleanup_free char *path = origin->is_template ? file_of(origin->base, CHECKPOINT_DISK) : NULL;
+    if (!origin->is_template)
+        return 0;
+    disks->template_disk = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    return disks->template_disk < 0 ? err_errno(err, errno, "mount: the template's disk") : 0;
+}
+
 struct machine *machine_start(struct supervisor *s, const struct machine_origin *origin, struct err *err)
 {
     struct machine *m = calloc(1, sizeof *m);
@@ -241,10 +250,11 @@ struct machine *machine_start(struct supervisor *s, const struct machine_origin 
         return NULL;
     }
     *m = (struct machine){.s = s, .backend = s->backend, .started_ms = loop_now_ms(), .root_fd = -1, .vfs_fd = -1,
-                          .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
+                          .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1,
+                          .disks.template_disk = -1};
     const struct checkpoint *base = origin->base;
     bool load_memory = base && !origin->boot && base->manifest.kind == CHECKPOINT_FULL;
-    if (start_on(m, base, load_memory, err) < 0) {
+    if (open_template_disk(&m->disks, origin, err) < 0 || start_on(m, base, load_memory, err) < 0) {
         machine_free(m);
         return NULL;
     }
@@ -266,6 +276,8 @@ static void remove_disks(struct disks *disks)
     free(disks->active);
     if (disks->base.directory)
         checkpoint_close(&disks->base);
+    if (disks->template_disk >= 0)
+        close(disks->template_disk);
 }
 
 void machine_free(struct machine *m)

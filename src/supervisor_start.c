@@ -132,14 +132,23 @@ bool supervisor_start_again(struct supervisor *s, const char *why)
     struct err err = {0};
     if (s->state != STATE_STARTING || !failed || !failed->loaded || !failed->disks.base_is_template)
         return false;
+    bool dropped = !store_is_lock_of(failed->disks.base.directory, failed->disks.base.lock_fd); /* what is there now is new */
     supervisor_log(s, "the template is dropped: %s", why);
     timer_cancel(s->start_timer);
     timer_cancel(s->gone_timer);
     s->start_timer = s->gone_timer = NULL;
     s->machine = NULL;
     machine_free(failed);
-    template_drop(s->store, s->template_key, NULL);
+    if (!dropped)
+        template_drop(s->store, s->template_key, NULL);
     if (start_cold(s, &err) < 0)
         supervisor_stop(s, false, err.text);
     return true;
+}
+
+bool supervisor_start_unmixed(struct supervisor *s)
+{
+    const struct disks *disks = &s->machine->disks;
+    return disks->base_is_template && !store_is_lock_of(disks->base.directory, disks->base.lock_fd) &&
+           supervisor_start_again(s, "another one took its place meanwhile");
 }

@@ -27,8 +27,8 @@ struct taking {
     int mounts_fd;             /* what is open of the files of the host; -1: nothing */
     struct json_object *mounts;
     struct names disks;        /* of the machine, that belong to no checkpoint yet: the newest first */
-    char *template_directory;  /* what they lie on, when that is a template */
-    char *bottom;              /* how the lowest of `disks` names what it lies on; NULL: the template's disk */
+    int template_disk;         /* what they lie on, when that is a template; -1 */
+    char *bottom;              /* how the lowest disk names what it lies on */
     char *key;
     struct checkpoint result;
     struct err err;

@@ -51,6 +51,8 @@ int template_open(const char *store, const char *key, struct checkpoint *out, st
         checkpoint_close(out);
         code = err_set(&own, EBADMSG, "it has more than one disk");
     }
+    if (code == -ENOENT && files_exists(directory)) /* something of it is missing, or the image where it was */
+        code = -EBADMSG;
     if (code < 0)
         return err_set(err, -code, "template %.12s: %s", key, own.text);
     futimens(out->lock_fd, NULL); /* its manifest's time is when it was used last; a read-only store keeps the old one */

@@ -66,6 +66,17 @@ timeout 20 gondolin umount "$sb"
 gondolin checkpoint rm one
 gondolin gc --templates >/dev/null
 
+# One that was made from a copy of the image elsewhere makes way when that has gone.
+cp -RL "$GONDOLIN_STORE/tags/busybox/." "$scratch/copy"
+timeout 120 gondolin mount --image "$scratch/copy" "$scratch/sb" >/dev/null 2>"$scratch/mount.log" || fail 'mount of a copy'
+timeout 20 gondolin umount "$scratch/sb"
+rm -rf "$scratch/copy"
+sandbox
+started cold 'the copy has gone'
+sandbox
+started warm 'after that'
+gondolin gc --templates >/dev/null
+
 # Damaged templates are dropped, with a line in the log, and made again.
 for file in ram state disk.qcow2 manifest.json; do
     sandbox

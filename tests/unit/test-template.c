@@ -14,6 +14,7 @@
 #include "src/cleanup.h"
 #include "tests/unit/checkpointdir.h"
 #include "tests/unit/imagedir.h"
+#include "vmm/qcow2.h"
 
 static const char *store;
 static char build_id[65];
@@ -137,6 +138,27 @@ Test(template, keys_are_checked)
         cr_expect_eq(template_drop(store, bad[i], NULL), -EINVAL);
     }
     cr_expect_eq(template_open(store, "ab", &c, NULL), -ENOENT);
+}
+
+Test(template, one_whose_image_has_moved_is_damaged)
+{
+    struct store_work work;
+    struct checkpoint_manifest manifest;
+    struct checkpoint c;
+    struct err err = {0};
+    checkpointdir_work(store, CHECKPOINT_FULL, build_id, NULL, false, &work, &manifest);
+    manifest.image = files_format("%s/copy", store);
+    cleanup_free char *disk = files_format("%s/disk.qcow2", work.path), *rootfs = files_format("%s/rootfs.qcow2", manifest.image);
+    cleanup_close int fd = open(disk, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(qcow2_set_backing(fd, rootfs, &err), 0, "%s", err.text);
+    cr_assert_eq(template_publish(store, &work, "aa", &manifest, &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    store_work_end(&work);
+    cr_expect_eq(template_open(store, "aa", &c, &err), -EBADMSG, "%s", err.text);
+    cr_expect(strstr(err.text, "not there any more"), "%s", err.text);
+    cleanup_free char *lost = files_format("%s/templates/aa/manifest.json", store);
+    unlink(lost);
+    cr_expect_eq(template_open(store, "aa", &c, &err), -EBADMSG, "%s", err.text);
 }
 
 Test(template, they_go_with_their_image)

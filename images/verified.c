@@ -133,3 +133,20 @@ void verified_record(const char *directory, const struct manifest_file *files, s
     for (size_t i = 0; i < count; i++)
         free(states[i]);
 }
+
+/* The time of the last change of a state is what its line ends with. */
+static bool differs_in_ctime_only(const char *state, const char *other)
+{
+    return strncmp(state, other, (size_t)(strrchr(state, ' ') - state) + 1) == 0;
+}
+
+void verified_unlink(const char *directory, const struct manifest_file *file, const char *other)
+{
+    time_t ignored;
+    cleanup_free char *record = read_record(directory), *before = state_of(directory, file, &ignored);
+    bool recorded = is_recorded(record, file->name, before);
+    unlink(other);
+    cleanup_free char *after = state_of(directory, file, &ignored);
+    if (recorded && after && differs_in_ctime_only(before, after))
+        merge(directory, file, 1, &after);
+}

@@ -25,4 +25,8 @@ int verified_check(const char *directory, const struct manifest_file *files, siz
 /* Records files whose digests the caller has just computed, of which it knows that nobody writes them. Best effort. */
 void verified_record(const char *directory, const struct manifest_file *files, size_t count);
 
+/* Removes `other`, which is another name of a file in the directory: its ctime changes, and a record of it that was right
+ * until then is made right again. Best effort. */
+void verified_unlink(const char *directory, const struct manifest_file *file, const char *other);
+
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "images/files.h"
+#include "images/verified.h"
 #include "src/cleanup.h"
 #include "src/proto.h"
 #include "src/taking.h"
@@ -106,6 +107,19 @@ static int open_our_disk(const struct taking *t)
     return same ? steal_fd(&fd) : -1;
 }
 
+/* The disks are in the checkpoint now. */
+static void remove_frozen(const struct taking *t)
+{
+    const struct checkpoint_manifest *manifest = &t->result.manifest;
+    for (unsigned i = 0; i < t->disks.count; i++) {
+        char name[CHECKPOINT_DISK_NAME_SIZE];
+        checkpoint_disk_name(i, name);
+        verified_unlink(t->result.directory, manifest_files_find(manifest->files, manifest->file_count, name),
+                        t->disks.list[i]);
+    }
+    names_free(&t->s->machine->disks.frozen);
+}
+
 /* What the machine writes now lies on the checkpoint. */
 void taking_adopt(struct taking *t)
 {
@@ -115,9 +129,7 @@ void taking_adopt(struct taking *t)
         checkpoint_close(&t->result);
         return;
     }
-    for (size_t i = 0; i < m->disks.frozen.count; i++)
-        unlink(m->disks.frozen.list[i]);
-    names_free(&m->disks.frozen);
+    remove_frozen(t);
     if (m->disks.base.directory)
         checkpoint_close(&m->disks.base);
     if (m->disks.template_disk >= 0)

@@ -14,6 +14,14 @@ echo later >"$sb/root/srv/later"
 timeout 30 mkdir "$sb/checkpoints/full1" || fail "mkdir: $(cat "$sb/error")"
 grep -q '^parent disk1' "$sb/checkpoints/full1/status" || fail 'the second does not lie on the first'
 
+# What has just been digested need not be compared before it is used first.
+for one in disk1 full1; do
+    (cd "$GONDOLIN_STORE/checkpoints/$one" && stat -c '%n %d %i %s %.9Y %.9Z' disk.qcow2 layer-*.qcow2 ram state 2>/dev/null) |
+        sort >"$scratch/now"
+    cut -d ' ' -f 1,3- "$GONDOLIN_STORE/checkpoints/$one/verified" | sort | diff - "$scratch/now" >"$scratch/said" ||
+        fail "the record of $one is of another state: $(cat "$scratch/said")"
+done
+
 timeout 60 gondolin mount --from disk1 "$scratch/a" >/dev/null 2>"$scratch/a.log" || fail 'a disk does not start'
 [ "$(sed -n 's/^start //p' "$scratch/a/status")" = cold ] || fail 'it was not booted'
 [ "$(find "$scratch/a/root/srv" -name '[0-9]*' | wc -l)" = 300 ] || fail 'its files are not there'

@@ -11,6 +11,7 @@
 #include "images/checkpoint.h"
 #include "images/files.h"
 #include "images/image.h"
+#include "images/verified.h"
 #include "src/cleanup.h"
 #include "src/session.h"
 #include "tests/unit/checkpointdir.h"
@@ -248,6 +249,42 @@ Test(checkpoint, an_image_that_is_gone_is_named)
     cleanup_free char *path = files_format("%s/images/%s", store, build_id);
     files_remove_tree(path);
     refuses("a", ENOENT, build_id);
+}
+
+static int count(void *data, const struct manifest_file *file, struct err *err)
+{
+    (void)file, (void)err;
+    ++*(int *)data;
+    return 0;
+}
+
+static int compared(const struct checkpoint *c)
+{
+    int times = 0;
+    verified_check(c->directory, c->manifest.files, c->manifest.file_count, false, count, &times, NULL);
+    return times;
+}
+
+Test(checkpoint, that_a_name_of_its_disk_goes_is_no_change)
+{
+    struct checkpoint c;
+    struct err err = {0};
+    struct stat st;
+    add("a", NULL);
+    cr_assert_eq(checkpoint_open(store, "a", false, &c, &err), 0, "%s", err.text);
+    cleanup_free char *disk = path_of("a", "disk.qcow2"), *other = files_format("%s/other", store);
+    cr_assert(link(disk, other) == 0 && stat(disk, &st) == 0);
+    verified_record(c.directory, c.manifest.files, c.manifest.file_count);
+    verified_unlink(c.directory, &c.manifest.files[0], other);
+    cr_expect_not(files_exists(other));
+    cr_expect_eq(compared(&c), 0);
+    cr_assert_eq(link(disk, other), 0);
+    spoil("a", "disk.qcow2", 4000, 'x');
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    cr_assert_eq(utimensat(AT_FDCWD, disk, times, 0), 0);
+    verified_unlink(c.directory, &c.manifest.files[0], other);
+    cr_expect_eq(compared(&c), 1);
+    checkpoint_close(&c);
 }
 
 Test(checkpoint, parents_in_a_circle_end)

@@ -71,7 +71,7 @@ static int compare_file(void *data, const struct manifest_file *file, struct err
     return 0;
 }
 
-int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, bool verify,
+int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, unsigned how,
                            struct err *err)
 {
     struct comparison sizes = {.directory = directory}, digests = {.directory = directory, .digests = true};
@@ -86,7 +86,7 @@ int checkpoint_check_files(const char *directory, const struct checkpoint_manife
         code = compare_file(&sizes, &manifest->files[i], err);
     }
     if (code == 0)
-        code = verified_check(directory, files, count, verify, compare_file, &digests, err);
+        code = verified_check(directory, files, count, how, compare_file, &digests, err);
     return code;
 }
 
@@ -124,7 +124,9 @@ static int check_disks(void *data, const char *directory, const struct checkpoin
     bool below = manifest != &opening->checkpoint->manifest;
     if (strcmp(manifest->build_id, opening->checkpoint->manifest.build_id) != 0)
         return err_set(err, EBADMSG, "%s: damaged: it lies on another image than what lies on it", directory);
-    int code = checkpoint_check_files(directory, manifest, below, opening->verify, err);
+    bool template = !opening->checkpoint->name;
+    unsigned how = (opening->verify ? VERIFIED_ALL : 0) | (template ? VERIFIED_UNSYNCED : 0);
+    int code = checkpoint_check_files(directory, manifest, below, how, err);
     return code < 0 ? code : checkpoint_check_backing(directory, manifest, err);
 }
 

@@ -130,11 +130,11 @@ int checkpoint_remove(const char *store, const char *name, struct err *err);
 char *checkpoint_description(const char *store, const char *name);
 int checkpoint_set_description(const char *store, const char *name, const char *text, struct err *err);
 
-/* Templates, which have one disk; nothing of them is synced, so their digests are compared when they are first used. The key
- * has only [0-9a-f].
- * Opening marks it as used now; ENOENT only where there is none: one whose image is not where it was is damaged (EBADMSG). Publishing a key that is there already is success, *out being
- * the one that was there. After it, the least recently used go until no more than the limit is taken
- * ($GONDOLIN_TEMPLATE_LIMIT as 512M or 2G, default 4 GiB); those in use and the one just made stay. */
+/* Templates, which have one disk; nothing of them is synced, so their digests are compared when they are first used after
+ * each boot of the host. The key has only [0-9a-f]. Opening marks it as used now; ENOENT only where there is none: one whose
+ * image is not where it was is damaged (EBADMSG). Publishing a key that is there already is success, *out being the one that
+ * was there. After it, the least recently used go until no more than the limit is taken ($GONDOLIN_TEMPLATE_LIMIT as 512M or
+ * 2G, default 4 GiB); those in use and the one just made stay. */
 int template_open(const char *store, const char *key, struct checkpoint *out, struct err *err);
 int template_publish(const char *store, struct store_work *work, const char *key, struct checkpoint_manifest *manifest,
                      struct checkpoint *out, struct err *err);

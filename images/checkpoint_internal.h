@@ -26,8 +26,9 @@ unsigned checkpoint_layers(const struct checkpoint_manifest *manifest);
 /* Does each disk in the directory name the one below it as it should, and no other file of this machine? EBADMSG. */
 int checkpoint_check_backing(const char *directory, const struct checkpoint_manifest *manifest, struct err *err);
 
-/* Compares the files in the directory with the manifest, as checkpoint_open does; with `disks_only` only the disks. */
-int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, bool verify,
+/* Compares the files in the directory with the manifest, as checkpoint_open does; with `disks_only` only the disks. `how`:
+ * enum verified_how. */
+int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, unsigned how,
                            struct err *err);
 
 /* Calls `visit` for a checkpoint and each one below it, uppermost first, until it fails. ELOOP: more than

@@ -185,3 +185,34 @@ Test(template, a_published_one_is_compared_when_it_is_first_used)
     cr_assert_eq(pwrite(fd, "\xff", 1, 0), 1);
     cr_expect_eq(template_open(store, "aa", &c, &err), -EBADMSG);
 }
+
+/* Waits until what was written last is older than the grain of time stamps. */
+static void settle(void)
+{
+    sleep(3);
+}
+
+static bool is_recorded(const char *word)
+{
+    cleanup_free char *command = files_format("grep -q '^ram .*%s' %s/templates/aa/verified", word, store);
+    return system(command) == 0;
+}
+
+Test(template, it_is_compared_again_after_the_host_has_booted)
+{
+    struct checkpoint c;
+    struct err err = {0};
+    cleanup_free char *boot = files_read("/proc/sys/kernel/random/boot_id", 64, NULL);
+    boot[strcspn(boot, "\n")] = '\0';
+    add("aa", 1);
+    settle();
+    cr_assert_eq(template_open(store, "aa", &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    cr_assert(is_recorded(boot));
+    cleanup_free char *command = files_format("sed -i 's/%s/another-boot/' %s/templates/aa/verified", boot, store);
+    cr_assert_eq(system(command), 0);
+    cr_assert(is_recorded("another-boot"));
+    cr_assert_eq(template_open(store, "aa", &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    cr_expect(is_recorded(boot));
+}

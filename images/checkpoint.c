@@ -90,11 +90,27 @@ int checkpoint_check_files(const char *directory, const struct checkpoint_manife
     return code;
 }
 
+char *checkpoint_root_disk_state(const char *root_disk)
+{
+    struct stat st;
+    return stat(root_disk, &st) < 0 ? NULL : files_state(&st);
+}
+
+int checkpoint_check_root_disk(const char *root_disk, const char *state, struct err *err)
+{
+    cleanup_free char *now = checkpoint_root_disk_state(root_disk);
+    if (!now || access(root_disk, R_OK) < 0)
+        return err_errno(err, errno, "its root disk %s", root_disk);
+    return !state || strcmp(now, state) == 0 ? 0 : err_set(err, EBADMSG, "its root disk %s has been written to or replaced "
+                                                           "since", root_disk);
+}
+
 static int check_image(const char *store, const struct checkpoint_manifest *manifest, bool verify, struct err *err)
 {
     struct image image;
-    if (manifest->root_disk && access(manifest->root_disk, R_OK) < 0)
-        return err_errno(err, errno, "its root disk %s", manifest->root_disk);
+    int code = manifest->root_disk ? checkpoint_check_root_disk(manifest->root_disk, manifest->root_disk_state, err) : 0;
+    if (code < 0)
+        return code;
     cleanup_free char *path = manifest->image ? strdup(manifest->image)
                                               : files_format("%s/images/%s", store, manifest->build_id);
     if (!path)
@@ -103,7 +119,7 @@ static int check_image(const char *store, const struct checkpoint_manifest *mani
         return err_set(err, ENOENT, "its image %s is not %s; build it again from the same packages, or import the "
                        "checkpoint from a file that was exported --with-image", manifest->build_id,
                        manifest->image ? "there any more" : "in the store");
-    int code = image_open(path, verify, &image, err);
+    code = image_open(path, verify, &image, err);
     if (code < 0)
         return code;
     if (strcmp(image.build_id, manifest->build_id) != 0)

@@ -52,6 +52,7 @@ struct checkpoint_manifest {
     char build_id[DIGEST_HEX_SIZE]; /* of the image */
     char *image;                    /* may be NULL: the image is in the store; else its directory */
     char *root_disk;                /* may be NULL: the lowest disk is the image's; else the file (--root-disk) */
+    char *root_disk_state;          /* may be NULL: not known, or no root_disk; by checkpoint_root_disk_state, before the machine started */
     char *parent;                   /* may be NULL: the checkpoint whose disk is below this one's */
 
     /* Full ones: vmm_backend.shape of the machine, and the options that it was started with; NULL: not given. */
@@ -108,6 +109,12 @@ void checkpoint_disk_name(unsigned i, char name[CHECKPOINT_DISK_NAME_SIZE]);
 
 /* How disk number i has to name the one below it; malloc'd, NULL on ENOMEM. */
 char *checkpoint_backing_name(const struct checkpoint_manifest *manifest, unsigned i);
+
+/* What `root_disk` is now: nobody keeps it from being written to, and then what lies on it is damaged. malloc'd; NULL with
+ * errno. */
+char *checkpoint_root_disk_state(const char *root_disk);
+/* Can it be read, and is it in that state still (NULL: not known)? EBADMSG. */
+int checkpoint_check_root_disk(const char *root_disk, const char *state, struct err *err);
 
 /* Is there one of that name (well formed or not)? */
 bool checkpoint_exists(const char *store, const char *name);

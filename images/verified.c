@@ -37,9 +37,9 @@ static char *state_of(const char *directory, const struct manifest_file *file, b
     if (!path || !boot || lstat(path, &st) < 0)
         return NULL;
     *changed_s = st.st_ctim.tv_sec;
-    return files_format("%s %s %s%s%ju %ju %jd %jd.%09ld %jd.%09ld\n", file->name, file->sha256, boot, *boot ? " " : "",
-                        (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec,
-                        st.st_mtim.tv_nsec, (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    cleanup_free char *state = files_state(&st);
+    return state ? files_format("%s %s %s%s%ju %s\n", file->name, file->sha256, boot, *boot ? " " : "",
+                                (uintmax_t)st.st_dev, state) : NULL;
 }
 
 static char *read_record(const char *directory)

@@ -177,13 +177,6 @@ static char *now_utc(void)
     return strdup(text);
 }
 
-/* A sandbox from a checkpoint of another disk than the image's inherits that. */
-static const char *foreign_root_disk(const struct supervisor *s)
-{
-    const struct disks *disks = &s->machine->disks;
-    return disks->base.directory ? disks->base.manifest.root_disk : s->start->options->root_disk;
-}
-
 static int fill_manifest(struct taking *t, struct err *err)
 {
     struct supervisor *s = t->s;
@@ -195,7 +188,8 @@ static int fill_manifest(struct taking *t, struct err *err)
         .created = now_utc(),
         .sandbox = strdup(s->session.name),
         .image = is_in_store(s) ? NULL : strdup(image->directory),
-        .root_disk = copy(foreign_root_disk(s)),
+        .root_disk = copy(disks->root_disk),
+        .root_disk_state = copy(disks->root_disk_state),
         .parent = disks->base.directory && !disks->base_is_template ? strdup(disks->base.name) : NULL,
         .vmm = copy(o->vmm), .machine = copy(o->machine), .accel = copy(o->accel), .cpu = copy(o->cpu),
         .append = copy(o->append), .memory = o->memory ? o->memory : image->default_memory, .cpus = o->cpus,

@@ -317,7 +317,7 @@ static int check_savable(const struct taking *t, struct err *err)
         return err_set(err, EOPNOTSUPP, "its root disk is not a throw-away overlay file; mount with --root-mode cow");
     if (t->name && checkpoint_exists(s->store, t->name))
         return err_set(err, EEXIST, "there is one already");
-    return 0;
+    return m->disks.root_disk ? checkpoint_check_root_disk(m->disks.root_disk, m->disks.root_disk_state, err) : 0;
 }
 
 static int make_directory(struct taking *t, struct err *err)

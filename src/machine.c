@@ -207,6 +207,17 @@ static int open_mounts(const struct checkpoint *checkpoint)
     return path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
+/* Before it is opened: what is written to it from now on shows. */
+static void note_root_disk(struct disks *disks, const struct checkpoint *base, const char *option)
+{
+    const char *root_disk = base ? base->manifest.root_disk : option;
+    disks->root_disk = root_disk ? strdup(root_disk) : NULL;
+    if (base && base->manifest.root_disk_state)
+        disks->root_disk_state = strdup(base->manifest.root_disk_state);
+    else if (root_disk)
+        disks->root_disk_state = checkpoint_root_disk_state(root_disk);
+}
+
 static int start_on(struct machine *m, const struct checkpoint *base, bool load_memory, struct err *err)
 {
     struct ends e = {-1, -1, -1, -1, -1};
@@ -215,6 +226,7 @@ static int start_on(struct machine *m, const struct checkpoint *base, bool load_
     cleanup_free char *ram = file_of(memory, CHECKPOINT_RAM), *state = file_of(memory, CHECKPOINT_STATE);
     const struct vmm_load load = {.ram = ram, .state = state};
     m->disks.active = machine_new_overlay(m->s);
+    note_root_disk(&m->disks, base, m->s->start->options->root_disk);
     if (!m->disks.active || (base && !disk) || (memory && (!ram || !state)))
         return err_errno(err, ENOMEM, "mount");
     int rc = make_ends(m, &e);
@@ -274,6 +286,8 @@ static void remove_disks(struct disks *disks)
     if (disks->active)
         unlink(disks->active);
     free(disks->active);
+    free(disks->root_disk);
+    free(disks->root_disk_state);
     if (disks->base.directory)
         checkpoint_close(&disks->base);
     if (disks->template_disk >= 0)

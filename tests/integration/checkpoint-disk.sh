@@ -43,3 +43,18 @@ if (echo 'restore full1 ram' >"$sb/ctl") 2>/dev/null; then fail 'a wrong word wa
 timeout 20 gondolin umount "$sb"
 refused 125 'goes with --from' gondolin mount --disk "$scratch/c"
 gondolin checkpoint rm full1 disk1
+
+# A root disk that is not the image's is nobody's but the user's: what lies on it notices when it has been written to.
+cp "$GONDOLIN_STORE/tags/busybox/rootfs.qcow2" "$scratch/root.qcow2"
+chmod u+w "$scratch/root.qcow2"
+sandbox own --root-disk "$scratch/root.qcow2" --root-mode cow
+timeout 30 mkdir "$sb/checkpoints/own1" || fail "with a root disk of its own: $(cat "$sb/error")"
+gondolin checkpoint verify own1 >/dev/null || fail 'one on a root disk does not verify'
+echo 'restore own1' >"$sb/ctl" || fail "restore own1: $(cat "$sb/error")"
+touch "$scratch/root.qcow2"
+if mkdir "$sb/checkpoints/own2" 2>/dev/null; then fail 'a checkpoint on a disk that was written to'; fi
+grep -q "$scratch/root.qcow2 has been written to" "$sb/error" || fail "it says: $(cat "$sb/error")"
+timeout 20 gondolin umount "$sb"
+refused 125 "$scratch/root.qcow2 has been written to" gondolin checkpoint verify own1
+refused 125 "$scratch/root.qcow2 has been written to" gondolin mount --from own1 "$scratch/never"
+gondolin checkpoint rm own1

@@ -287,6 +287,33 @@ Test(checkpoint, that_a_name_of_its_disk_goes_is_no_change)
     checkpoint_close(&c);
 }
 
+Test(checkpoint, a_root_disk_that_is_written_to_is_named)
+{
+    struct store_work work;
+    struct checkpoint_manifest manifest;
+    struct checkpoint c;
+    struct err err = {0};
+    cleanup_free char *root_disk = files_format("%s/root.qcow2", store);
+    cleanup_close int root = open(root_disk, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    checkpointdir_work(store, CHECKPOINT_DISK_ONLY, build_id, NULL, false, &work, &manifest);
+    cleanup_free char *disk = files_format("%s/disk.qcow2", work.path);
+    cleanup_close int fd = open(disk, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(qcow2_set_backing(fd, root_disk, &err), 0, "%s", err.text);
+    manifest.root_disk = strdup(root_disk);
+    manifest.root_disk_state = checkpoint_root_disk_state(root_disk);
+    cr_assert_eq(checkpoint_publish(store, &work, "a", &manifest, &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    store_work_end(&work);
+    cr_assert_eq(checkpoint_open(store, "a", true, &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    cr_assert_eq(write(root, "x", 1), 1);
+    refuses("a", EBADMSG, root_disk);
+    cleanup_free char *command = files_format("sed -i '/root_disk_state/d' %s/checkpoints/a/manifest.json", store);
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(checkpoint_open(store, "a", true, &c, &err), 0, "older ones have no such record: %s", err.text);
+    checkpoint_close(&c);
+}
+
 Test(checkpoint, parents_in_a_circle_end)
 {
     add("a", NULL);

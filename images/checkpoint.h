@@ -38,6 +38,7 @@ enum {
     CHECKPOINT_SCHEMA = 1,
     CHECKPOINT_MANIFEST_MAX = 4 * 1024 * 1024, /* bytes; the jobs of a busy sandbox are most of it */
     CHECKPOINT_DESCRIPTION_MAX = 4096,
+    CHECKPOINT_DISKS_MAX = 32, /* on one another, those of checkpoints below included, when a checkpoint is taken */
 };
 
 struct json_object;
@@ -52,7 +53,7 @@ struct checkpoint_manifest {
     char build_id[DIGEST_HEX_SIZE]; /* of the image */
     char *image;                    /* may be NULL: the image is in the store; else its directory */
     char *root_disk;                /* may be NULL: the lowest disk is the image's; else the file (--root-disk) */
-    char *root_disk_state;          /* may be NULL: not known, or no root_disk; by checkpoint_root_disk_state, before the machine started */
+    char *root_disk_state;          /* may be NULL: not known; checkpoint_root_disk_state before the machine started */
     char *parent;                   /* may be NULL: the checkpoint whose disk is below this one's */
 
     /* Full ones: vmm_backend.shape of the machine, and the options that it was started with; NULL: not given. */
@@ -109,6 +110,12 @@ void checkpoint_disk_name(unsigned i, char name[CHECKPOINT_DISK_NAME_SIZE]);
 
 /* How disk number i has to name the one below it; malloc'd, NULL on ENOMEM. */
 char *checkpoint_backing_name(const struct checkpoint_manifest *manifest, unsigned i);
+
+/* How many disks it has, with those of the checkpoints below it. */
+int checkpoint_count_disks(const char *store, const struct checkpoint *checkpoint, unsigned *count, struct err *err);
+/* Makes one of disk.qcow2 in a work directory and all below it (which can be found by the names in their headers, besides
+ * those beside it) down to the file `root`; the new one names that `backing`. By qemu-img, which takes its time. */
+int checkpoint_merge_disks(const char *directory, const char *root, const char *backing, struct err *err);
 
 /* What `root_disk` is now: nobody keeps it from being written to, and then what lies on it is damaged. malloc'd; NULL with
  * errno. */

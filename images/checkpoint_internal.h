@@ -11,7 +11,7 @@
 #define CHECKPOINT_PART "checkpoints" /* of the store */
 #define TEMPLATE_PART "templates"
 
-enum { CHECKPOINT_DEPTH_MAX = 48 }; /* how many may lie on one another; exported, each is a layer: see MANIFEST_MAX_FILES */
+enum { CHECKPOINT_DEPTH_MAX = 48 }; /* below one that is read: more than are made, see CHECKPOINT_DISKS_MAX */
 
 /* Reads and checks the manifest in a directory. */
 int checkpoint_load(const char *directory, struct checkpoint_manifest *out, struct err *err);

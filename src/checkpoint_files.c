@@ -59,6 +59,12 @@ static int link_disks(const struct taking *t, struct err *err)
     return rc == 0 && on_template ? copy_template(t, err) : rc;
 }
 
+static int merge_disks(const struct taking *t, struct err *err)
+{
+    cleanup_free char *backing = checkpoint_backing_name(&t->manifest, 0);
+    return backing ? checkpoint_merge_disks(t->work.path, t->root, backing, err) : err_errno(err, ENOMEM, "merge disks");
+}
+
 static int write_output(const struct taking *t, struct err *err)
 {
     if (!t->records.output_len)
@@ -83,6 +89,8 @@ void taking_publish(void *data)
     struct taking *t = data;
     const char *store = t->s->store; /* never changes */
     int rc = link_disks(t, &t->err);
+    if (rc == 0 && t->root)
+        rc = merge_disks(t, &t->err);
     rc = rc ? rc : write_output(t, &t->err);
     rc = rc ? rc : write_mounts(t, &t->err);
     if (rc == 0 && t->name)
@@ -107,15 +115,18 @@ static int open_our_disk(const struct taking *t)
     return same ? steal_fd(&fd) : -1;
 }
 
-/* The disks are in the checkpoint now. */
+/* The disks are in the checkpoint now, under names of their own or all in one. */
 static void remove_frozen(const struct taking *t)
 {
     const struct checkpoint_manifest *manifest = &t->result.manifest;
     for (unsigned i = 0; i < t->disks.count; i++) {
         char name[CHECKPOINT_DISK_NAME_SIZE];
         checkpoint_disk_name(i, name);
-        verified_unlink(t->result.directory, manifest_files_find(manifest->files, manifest->file_count, name),
-                        t->disks.list[i]);
+        const struct manifest_file *file = manifest_files_find(manifest->files, manifest->file_count, name);
+        if (file)
+            verified_unlink(t->result.directory, file, t->disks.list[i]);
+        else
+            unlink(t->disks.list[i]);
     }
     names_free(&t->s->machine->disks.frozen);
 }
@@ -140,14 +151,24 @@ void taking_adopt(struct taking *t)
     supervisor_publish_machine(t->s);
 }
 
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
 static int add_disks(struct taking *t)
 {
     const struct supervisor *s = t->s;
     const struct disks *disks = &s->machine->disks;
     for (size_t i = disks->frozen.count; i > 0; i--)
         names_add(&t->disks, disks->frozen.list[i - 1]);
-    t->bottom = checkpoint_backing_name(&t->manifest, 0); /* which has no layers yet */
-    if (t->disks.failed || !t->bottom)
+    if (t->merge)
+        t->root = strdup(disks->root_disk ? disks->root_disk : s->start->image->rootfs);
+    if (t->merge && disks->base.directory && !disks->base_is_template)
+        t->bottom = files_format("%s/" CHECKPOINT_DISK, disks->base.directory);
+    else
+        t->bottom = t->merge ? copy(t->root) : checkpoint_backing_name(&t->manifest, 0); /* which has no layers yet */
+    if (t->disks.failed || !t->bottom || (t->merge && !t->root))
         return -ENOMEM;
     if (disks->base_is_template) /* the thread's own, whatever becomes of the machine */
         t->template_disk = fcntl(disks->template_disk, F_DUPFD_CLOEXEC, 0);
@@ -160,11 +181,6 @@ static bool is_in_store(const struct supervisor *s)
     cleanup_free char *path = files_format("%s/images/%s", s->store, s->start->image->build_id);
     return path && stat(path, &ours) == 0 && stat(s->start->image->directory, &theirs) == 0 &&
            ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
-}
-
-static char *copy(const char *text)
-{
-    return text ? strdup(text) : NULL;
 }
 
 static char *now_utc(void)
@@ -190,7 +206,7 @@ static int fill_manifest(struct taking *t, struct err *err)
         .image = is_in_store(s) ? NULL : strdup(image->directory),
         .root_disk = copy(disks->root_disk),
         .root_disk_state = copy(disks->root_disk_state),
-        .parent = disks->base.directory && !disks->base_is_template ? strdup(disks->base.name) : NULL,
+        .parent = disks->base.directory && !disks->base_is_template && !t->merge ? strdup(disks->base.name) : NULL,
         .vmm = copy(o->vmm), .machine = copy(o->machine), .accel = copy(o->accel), .cpu = copy(o->cpu),
         .append = copy(o->append), .memory = o->memory ? o->memory : image->default_memory, .cpus = o->cpus,
         .agent_protocol = CTL_VERSION, .pause_us = t->pause_us,

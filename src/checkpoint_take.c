@@ -21,6 +21,7 @@
 #include "src/proto.h"
 #include "src/supervisor_internal.h"
 #include "src/taking.h"
+#include "vmm/program.h"
 #include "vmm/worker.h"
 
 enum { QUIET_LIMIT_MS = 5000, FREEZE_LIMIT_MS = 10000 };
@@ -48,7 +49,7 @@ static void taking_free(struct taking *t)
         close(t->template_disk);
     names_free(&t->disks);
     store_work_end(&t->work);
-    char *strings[] = {t->name, t->overlay, t->bottom, t->key};
+    char *strings[] = {t->name, t->overlay, t->bottom, t->root, t->key};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     free(t);
@@ -320,6 +321,21 @@ static int check_savable(const struct taking *t, struct err *err)
     return m->disks.root_disk ? checkpoint_check_root_disk(m->disks.root_disk, m->disks.root_disk_state, err) : 0;
 }
 
+/* A chain that is as long as it may be is merged. */
+static int check_disks(struct taking *t, struct err *err)
+{
+    const struct disks *disks = &t->s->machine->disks;
+    unsigned below = 0;
+    int rc = disks->base.directory ? checkpoint_count_disks(t->s->store, &disks->base, &below, err) : 0;
+    if (rc < 0 || below + disks->frozen.count < CHECKPOINT_DISKS_MAX)
+        return rc;
+    t->merge = true;
+    cleanup_free char *tool = program_find("qemu-img");
+    return tool ? 0 : err_set(err, ENOENT, "what it lies on%s%s has %zu disks, of which qemu-img makes one, and that was not "
+                              "found; install it: apt-get install qemu-utils", disks->base.name ? ", the checkpoint " : "",
+                              disks->base.name ? disks->base.name : "", below + disks->frozen.count);
+}
+
 static int make_directory(struct taking *t, struct err *err)
 {
     t->work.path = files_format("%s/checkpoint-%u", t->s->work_dir, t->s->overlays);
@@ -333,7 +349,7 @@ static void begin(struct operation *operation)
 {
     struct taking *t = (struct taking *)operation;
     t->s->taking = t;
-    if (check_savable(t, &t->err) < 0 || make_directory(t, &t->err) < 0)
+    if (check_savable(t, &t->err) < 0 || check_disks(t, &t->err) < 0 || make_directory(t, &t->err) < 0)
         finish(t);
     else if (t->disk_only)
         freeze(t);

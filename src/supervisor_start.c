@@ -132,7 +132,8 @@ bool supervisor_start_again(struct supervisor *s, const char *why)
     struct err err = {0};
     if (s->state != STATE_STARTING || !failed || !failed->loaded || !failed->disks.base_is_template)
         return false;
-    bool dropped = !store_is_lock_of(failed->disks.base.directory, failed->disks.base.lock_fd); /* what is there now is new */
+    const struct checkpoint *template = &failed->disks.base;
+    bool dropped = !store_is_lock_of(template->directory, template->lock_fd); /* by somebody else */
     supervisor_log(s, "the template is dropped: %s", why);
     timer_cancel(s->start_timer);
     timer_cancel(s->gone_timer);

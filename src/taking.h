@@ -13,7 +13,7 @@ struct taking {
     struct operation operation;
     struct supervisor *s;
     char *name; /* NULL: a template */
-    bool disk_only, cancelled, freezing, thaw;
+    bool disk_only, merge, cancelled, freezing, thaw;
     struct control_request *request; /* NULL: nobody waits (any more) */
     size_t request_len;              /* 0: a mkdir */
     struct timer *limit;
@@ -29,6 +29,7 @@ struct taking {
     struct names disks;        /* of the machine, that belong to no checkpoint yet: the newest first */
     int template_disk;         /* what they lie on, when that is a template; -1 */
     char *bottom;              /* how the lowest disk names what it lies on */
+    char *root;                /* all become one disk on this file; NULL: they stay as they are */
     char *key;
     struct checkpoint result;
     struct err err;

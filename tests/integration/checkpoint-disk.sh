@@ -44,6 +44,37 @@ timeout 20 gondolin umount "$sb"
 refused 125 'goes with --from' gondolin mount --disk "$scratch/c"
 gondolin checkpoint rm full1 disk1
 
+# However many lie on one another: one that would lie on too many has all in one disk, and lies on the image.
+make=$GONDOLIN_BUILD/tests/tools/make-checkpoint
+image=$(basename "$(readlink "$GONDOLIN_STORE/tags/busybox")")
+below=-
+for i in $(seq 31); do
+    "$make" "c$i" "$image" "$below" disk || fail 'make-checkpoint'
+    below=c$i
+done
+sb=$scratch/deep
+timeout 60 gondolin mount --from c31 "$sb" >/dev/null 2>"$scratch/deep.log" || fail 'the deepest does not start'
+echo 31 >"$sb/root/srv/file"
+gondolin exec "$sb" -- sync
+timeout 30 mkdir "$sb/checkpoints/c32" || fail "the last that has room: $(cat "$sb/error")"
+grep -q '^parent c31' "$sb/checkpoints/c32/status" || fail 'it does not lie on the one before'
+echo 32 >"$sb/root/srv/file2"
+timeout 60 mkdir "$sb/checkpoints/one" || fail "one more: $(cat "$sb/error")"
+[ "$(ls "$GONDOLIN_STORE/checkpoints/one/"*.qcow2)" = "$GONDOLIN_STORE/checkpoints/one/disk.qcow2" ] || fail 'more than a disk'
+grep -q '^parent -' "$sb/checkpoints/one/status" || fail 'it lies on another'
+# shellcheck disable=SC2046 # words
+gondolin checkpoint rm c32 $(seq -f c%.0f 31 -1 1) || fail 'those below are still used'
+echo 33 >"$sb/root/srv/file3"
+timeout 30 mkdir "$sb/checkpoints/two" || fail "the next: $(cat "$sb/error")"
+grep -q '^parent one' "$sb/checkpoints/two/status" || fail 'the next does not lie on it'
+timeout 20 gondolin umount "$sb"
+gondolin checkpoint verify two >/dev/null || fail 'it does not verify'
+[ "$(gondolin run --from two -- cat /srv/file /srv/file2 /srv/file3 | xargs)" = '31 32 33' ] || fail 'what was written is lost'
+timeout 60 gondolin mount --from one --disk "$scratch/b" >/dev/null 2>"$scratch/b.log" || fail 'the disk does not boot'
+[ "$(cat "$scratch/b/root/srv/file")" = 31 ] || fail 'what lay below is not on the disk'
+timeout 20 gondolin umount "$scratch/b"
+gondolin checkpoint rm two one
+
 # A root disk that is not the image's is nobody's but the user's: what lies on it notices when it has been written to.
 cp "$GONDOLIN_STORE/tags/busybox/rootfs.qcow2" "$scratch/root.qcow2"
 chmod u+w "$scratch/root.qcow2"

@@ -90,7 +90,7 @@ int checkpoint_look(const char *store, const char *name, struct checkpoint_manif
     return directory ? compare_sizes(directory, out, false, err) : err_errno(err, ENOMEM, "checkpoint %s", name);
 }
 
-int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, bool verify,
+int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, unsigned how,
                            struct err *err)
 {
     struct comparison digests = {.directory = directory, .digests = true};
@@ -101,15 +101,31 @@ int checkpoint_check_files(const char *directory, const struct checkpoint_manife
             files[count++] = manifest->files[i];
     int code = compare_sizes(directory, manifest, disks_only, err);
     if (code == 0)
-        code = verified_check(directory, files, count, verify, compare_file, &digests, err);
+        code = verified_check(directory, files, count, how, compare_file, &digests, err);
     return code;
+}
+
+char *checkpoint_root_disk_state(const char *root_disk)
+{
+    struct stat st;
+    return stat(root_disk, &st) < 0 ? NULL : files_state(&st);
+}
+
+int checkpoint_check_root_disk(const char *root_disk, const char *state, struct err *err)
+{
+    cleanup_free char *now = checkpoint_root_disk_state(root_disk);
+    if (!now || access(root_disk, R_OK) < 0)
+        return err_errno(err, errno, "its root disk %s", root_disk);
+    return !state || strcmp(now, state) == 0 ? 0 : err_set(err, EBADMSG, "its root disk %s has been written to or replaced "
+                                                           "since", root_disk);
 }
 
 static int check_image(const char *store, const struct checkpoint_manifest *manifest, bool verify, struct err *err)
 {
     struct image image;
-    if (manifest->root_disk && access(manifest->root_disk, R_OK) < 0)
-        return err_errno(err, errno, "its root disk %s", manifest->root_disk);
+    int code = manifest->root_disk ? checkpoint_check_root_disk(manifest->root_disk, manifest->root_disk_state, err) : 0;
+    if (code < 0)
+        return code;
     cleanup_free char *path = manifest->image ? strdup(manifest->image)
                                               : files_format("%s/images/%s", store, manifest->build_id);
     if (!path)
@@ -118,7 +134,7 @@ static int check_image(const char *store, const struct checkpoint_manifest *mani
         return err_set(err, ENOENT, "its image %s is not %s; build it again from the same packages, or import the "
                        "checkpoint from a file that was exported --with-image", manifest->build_id,
                        manifest->image ? "there any more" : "in the store");
-    int code = image_open(path, verify, &image, err);
+    code = image_open(path, verify, &image, err);
     if (code < 0)
         return code;
     if (strcmp(image.build_id, manifest->build_id) != 0)
@@ -139,7 +155,9 @@ static int check_disks(void *data, const char *directory, const struct checkpoin
     bool below = manifest != &opening->checkpoint->manifest;
     if (strcmp(manifest->build_id, opening->checkpoint->manifest.build_id) != 0)
         return err_set(err, EBADMSG, "%s: damaged: it lies on another image than what lies on it", directory);
-    int code = checkpoint_check_files(directory, manifest, below, opening->verify, err);
+    bool template = !opening->checkpoint->name;
+    unsigned how = (opening->verify ? VERIFIED_ALL : 0) | (template ? VERIFIED_UNSYNCED : 0);
+    int code = checkpoint_check_files(directory, manifest, below, how, err);
     return code < 0 ? code : checkpoint_check_backing(directory, manifest, err);
 }
 

@@ -38,6 +38,7 @@ enum {
     CHECKPOINT_SCHEMA = 1,
     CHECKPOINT_MANIFEST_MAX = 4 * 1024 * 1024, /* bytes; the jobs of a busy sandbox are most of it */
     CHECKPOINT_DESCRIPTION_MAX = 4096,
+    CHECKPOINT_DISKS_MAX = 32, /* on one another, those of checkpoints below included, when a checkpoint is taken */
 };
 
 struct json_object;
@@ -52,6 +53,7 @@ struct checkpoint_manifest {
     char build_id[DIGEST_HEX_SIZE]; /* of the image */
     char *image;                    /* may be NULL: the image is in the store; else its directory */
     char *root_disk;                /* may be NULL: the lowest disk is the image's; else the file (--root-disk) */
+    char *root_disk_state;          /* may be NULL: not known; checkpoint_root_disk_state before the machine started */
     char *parent;                   /* may be NULL: the checkpoint whose disk is below this one's */
 
     /* Full ones: vmm_backend.shape of the machine, and the options that it was started with; NULL: not given. */
@@ -109,6 +111,18 @@ void checkpoint_disk_name(unsigned i, char name[CHECKPOINT_DISK_NAME_SIZE]);
 /* How disk number i has to name the one below it; malloc'd, NULL on ENOMEM. */
 char *checkpoint_backing_name(const struct checkpoint_manifest *manifest, unsigned i);
 
+/* How many disks it has, with those of the checkpoints below it. */
+int checkpoint_count_disks(const char *store, const struct checkpoint *checkpoint, unsigned *count, struct err *err);
+/* Makes one of disk.qcow2 in a work directory and all below it (which can be found by the names in their headers, besides
+ * those beside it) down to the file `root`; the new one names that `backing`. By qemu-img, which takes its time. */
+int checkpoint_merge_disks(const char *directory, const char *root, const char *backing, struct err *err);
+
+/* What `root_disk` is now: nobody keeps it from being written to, and then what lies on it is damaged. malloc'd; NULL with
+ * errno. */
+char *checkpoint_root_disk_state(const char *root_disk);
+/* Can it be read, and is it in that state still (NULL: not known)? EBADMSG. */
+int checkpoint_check_root_disk(const char *root_disk, const char *state, struct err *err);
+
 /* Is there one of that name (well formed or not)? */
 bool checkpoint_exists(const char *store, const char *name);
 /* 0 if there is one of that name; else EINVAL (no name for one), or ENOENT with the nearest name that there is. */
@@ -133,10 +147,11 @@ int checkpoint_remove(const char *store, const char *name, struct err *err);
 char *checkpoint_description(const char *store, const char *name);
 int checkpoint_set_description(const char *store, const char *name, const char *text, struct err *err);
 
-/* Templates; nothing of them is synced, so their digests are compared when they are first used. The key has only [0-9a-f].
- * Opening marks it as used now; ENOENT where there is none. Publishing a key that is there already is success, *out being
- * the one that was there. After it, the least recently used go until no more than the limit is taken
- * ($GONDOLIN_TEMPLATE_LIMIT as 512M or 2G, default 4 GiB); those in use and the one just made stay. */
+/* Templates, which have one disk; nothing of them is synced, so their digests are compared when they are first used after
+ * each boot of the host. The key has only [0-9a-f]. Opening marks it as used now; ENOENT only where there is none: one whose
+ * image is not where it was is damaged (EBADMSG). Publishing a key that is there already is success, *out being the one that
+ * was there. After it, the least recently used go until no more than the limit is taken ($GONDOLIN_TEMPLATE_LIMIT as 512M or
+ * 2G, default 4 GiB); those in use and the one just made stay. */
 int template_open(const char *store, const char *key, struct checkpoint *out, struct err *err);
 int template_publish(const char *store, struct store_work *work, const char *key, struct checkpoint_manifest *manifest,
                      struct checkpoint *out, struct err *err);

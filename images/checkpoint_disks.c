@@ -64,8 +64,7 @@ int checkpoint_each_below(const char *store, const char *directory, const struct
     for (unsigned depth = 1; code == 0 && name; depth++) {
         struct checkpoint_manifest below;
         if (depth > CHECKPOINT_DEPTH_MAX)
-            return err_set(err, ELOOP, "%s lies on more than %d checkpoints; export it and import it again to have it in one",
-                           directory, CHECKPOINT_DEPTH_MAX);
+            return err_set(err, ELOOP, "%s lies on more than %d checkpoints", directory, CHECKPOINT_DEPTH_MAX);
         cleanup_free char *path = files_format("%s/" CHECKPOINT_PART "/%s", store, name);
         code = path ? checkpoint_load(path, &below, err) : err_errno(err, ENOMEM, "%s", name);
         if (code == -ENOENT)

@@ -148,6 +148,14 @@ static int add_file(struct export *x, const char *name, const char *path, struct
     return code < 0 ? code : write_contents(x, path, fd, st.st_size, err);
 }
 
+static int too_many(int code, struct err *err)
+{
+    if (code != E2BIG)
+        return err_errno(err, code, "export");
+    return err_set(err, E2BIG, "its disks are too many for one file; start a sandbox from it and take a checkpoint there, "
+                   "which has one disk");
+}
+
 /* Adds the disks of one checkpoint to those of the ones above it. */
 static int flatten(void *data, const char *directory, const struct checkpoint_manifest *manifest, struct err *err)
 {
@@ -161,7 +169,7 @@ static int flatten(void *data, const char *directory, const struct checkpoint_ma
         names_addf(&x->disks, "%s/%s", directory, name);
         int code = manifest_files_add(x->flat.files, &x->flat.file_count, flat, file->size, file->sha256);
         if (code < 0 || x->disks.failed)
-            return err_set(err, code < 0 ? -code : ENOMEM, "it lies on too many others to be exported as one");
+            return too_many(code < 0 ? -code : ENOMEM, err);
     }
     return 0;
 }
@@ -173,7 +181,7 @@ static int add_memory(struct export *x, const struct checkpoint *c, struct err *
         const struct manifest_file *file = checkpoint_file(&c->manifest, names[i]);
         int code = file ? manifest_files_add(x->flat.files, &x->flat.file_count, names[i], file->size, file->sha256) : 0;
         if (code < 0)
-            return err_set(err, -code, "it lies on too many others to be exported as one");
+            return too_many(-code, err);
     }
     return 0;
 }

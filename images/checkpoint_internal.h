@@ -11,7 +11,7 @@
 #define CHECKPOINT_PART "checkpoints" /* of the store */
 #define TEMPLATE_PART "templates"
 
-enum { CHECKPOINT_DEPTH_MAX = 48 }; /* how many may lie on one another; exported, each is a layer: see MANIFEST_MAX_FILES */
+enum { CHECKPOINT_DEPTH_MAX = 48 }; /* below one that is read: more than are made, see CHECKPOINT_DISKS_MAX */
 
 /* Reads and checks the manifest in a directory. */
 int checkpoint_load(const char *directory, struct checkpoint_manifest *out, struct err *err);
@@ -26,8 +26,9 @@ unsigned checkpoint_layers(const struct checkpoint_manifest *manifest);
 /* Does each disk in the directory name the one below it as it should, and no other file of this machine? EBADMSG. */
 int checkpoint_check_backing(const char *directory, const struct checkpoint_manifest *manifest, struct err *err);
 
-/* Compares the files in the directory with the manifest, as checkpoint_open does; with `disks_only` only the disks. */
-int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, bool verify,
+/* Compares the files in the directory with the manifest, as checkpoint_open does; with `disks_only` only the disks. `how`:
+ * enum verified_how. */
+int checkpoint_check_files(const char *directory, const struct checkpoint_manifest *manifest, bool disks_only, unsigned how,
                            struct err *err);
 
 /* Calls `visit` for a checkpoint and each one below it, uppermost first, until it fails. ELOOP: more than

@@ -54,7 +54,8 @@ unsigned checkpoint_layers(const struct checkpoint_manifest *manifest)
 void checkpoint_manifest_free(struct checkpoint_manifest *m)
 {
     char *strings[] = {m->created, m->sandbox, m->image,  m->root_disk, m->parent, m->shape,
-                       m->vmm,     m->machine, m->accel,  m->cpu,       m->append, m->method};
+                       m->vmm,     m->machine, m->accel,  m->cpu,       m->append, m->method,
+                       m->root_disk_state};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     json_object_put(m->jobs);
@@ -101,6 +102,7 @@ char *checkpoint_manifest_format(const struct checkpoint_manifest *m)
     add_string(top, "build_id", m->build_id);
     add_string(top, "image", m->image);
     add_string(top, "root_disk", m->root_disk);
+    add_string(top, "root_disk_state", m->root_disk_state);
     add_string(top, "parent", m->parent);
     json_object_object_add(top, "machine", format_machine(m));
     add_number(top, "pause_us", m->pause_us);
@@ -202,6 +204,7 @@ static int read_top(struct json_reader *reader, struct json_object *top)
         {.name = "build_id", .kind = JSON_DIGEST, .to = m->build_id},
         {.name = "image", .kind = JSON_PHRASE, .optional = true, .to = &m->image},
         {.name = "root_disk", .kind = JSON_PHRASE, .optional = true, .to = &m->root_disk},
+        {.name = "root_disk_state", .kind = JSON_TEXT, .optional = true, .to = &m->root_disk_state},
         {.name = "parent", .kind = JSON_WORD, .optional = true, .to = &m->parent},
         {.name = "machine", .kind = JSON_CUSTOM, .read = read_machine},
         {.name = "pause_us", .kind = JSON_NUMBER, .to = &m->pause_us},

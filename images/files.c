@@ -161,6 +161,12 @@ bool files_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+char *files_state(const struct stat *st)
+{
+    return files_format("%ju %jd %jd.%09ld %jd.%09ld", (uintmax_t)st->st_ino, (intmax_t)st->st_size,
+                        (intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (intmax_t)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
+}
+
 char *files_format(const char *format, ...)
 {
     va_list ap;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Writes all of it, or fails. */
@@ -37,6 +38,9 @@ uint64_t files_usage(const char *path);
 uint64_t files_free_space(const char *path);
 
 bool files_exists(const char *path);
+
+/* What shows that a file has been written to or is another one: inode, size, times. One line, malloc'd; NULL on ENOMEM. */
+char *files_state(const struct stat *st);
 
 /* A formatted string (a path, as a rule), malloc'd; NULL with errno ENOMEM. */
 char *files_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

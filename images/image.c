@@ -79,7 +79,8 @@ static int check_once(const char *directory, const struct manifest *manifest, bo
         code = check_file(directory, &manifest->files[i], false, err);
     if (code < 0)
         return code;
-    return verified_check(directory, manifest->files, manifest->file_count, verify, compare_file, (void *)directory, err);
+    return verified_check(directory, manifest->files, manifest->file_count, verify ? VERIFIED_ALL : 0, compare_file,
+                          (void *)directory, err);
 }
 
 static int not_found(const char *store, const char *reference, struct err *err)

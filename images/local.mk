@@ -13,6 +13,7 @@ images_libimages_a_SOURCES = \
 	images/checkpoint_import.c \
 	images/checkpoint_manage.c \
 	images/checkpoint_manifest.c \
+	images/checkpoint_merge.c \
 	images/checkpoint_publish.c \
 	images/checkpoint_verify.c images/checkpoint_verify.h \
 	images/checkpoint_view.c images/checkpoint_view.h \

@@ -342,6 +342,12 @@ bool store_is_locked(const char *directory)
     return lock == -EWOULDBLOCK;
 }
 
+bool store_is_lock_of(const char *directory, int lock)
+{
+    cleanup_free char *path = files_format("%s/%s", directory, MANIFEST_NAME);
+    return path && is_same_file(lock, path);
+}
+
 static int move_away(const char *store, const char *path, const char *name, struct err *err)
 {
     struct store_work trash;

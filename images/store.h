@@ -92,6 +92,9 @@ int store_drop_entry(const char *store, const char *part, const char *name, stru
 /* Has somebody a shared lock on the manifest in this directory? Whoever asks for one at the same time waits. */
 bool store_is_locked(const char *directory);
 
+/* Is `lock` on the manifest that is in this directory now, and not in one that has made way for it? */
+bool store_is_lock_of(const char *directory, int lock);
+
 /* A shared lock on the manifest in a directory, which keeps it from being removed: a descriptor open for reading.
  * -errno; ENOENT also when it was removed meanwhile. */
 int store_lock_manifest(const char *directory);

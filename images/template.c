@@ -47,6 +47,12 @@ int template_open(const char *store, const char *key, struct checkpoint *out, st
     if (!files_exists(directory))
         return err_set(err, ENOENT, "template %.12s: there is none", key);
     int code = checkpoint_open_directory(store, directory, NULL, false, out, &own);
+    if (code == 0 && checkpoint_layers(&out->manifest) > 0) {
+        checkpoint_close(out);
+        code = err_set(&own, EBADMSG, "it has more than one disk");
+    }
+    if (code == -ENOENT && files_exists(directory)) /* something of it is missing, or the image where it was */
+        code = -EBADMSG;
     if (code < 0)
         return err_set(err, -code, "template %.12s: %s", key, own.text);
     futimens(out->lock_fd, NULL); /* its manifest's time is when it was used last; a read-only store keeps the old one */

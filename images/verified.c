@@ -17,19 +17,29 @@
 #define VERIFIED_NAME "verified"
 
 /* Time stamps may be as coarse as two seconds (FAT); most are some milliseconds. */
-enum { GRAIN_S = 2, LARGEST = 32 * 1024 };
+enum { GRAIN_S = 2, LARGEST = 32 * 1024, BOOT_ID_MAX = 64 };
+
+/* What is read now of files that were not synced is in the memory of this boot of the host: the next one may find anything
+ * in them, under the same times. "" for those that were; NULL when it cannot be told. malloc'd. */
+static char *boot_of(bool unsynced)
+{
+    char *id = unsynced ? files_read("/proc/sys/kernel/random/boot_id", BOOT_ID_MAX, NULL) : strdup("");
+    if (id)
+        id[strcspn(id, "\n")] = '\0';
+    return id;
+}
 
 /* A line with the file's state now, malloc'd. NULL when it is missing. *changed_s: when it was changed last. */
-static char *state_of(const char *directory, const struct manifest_file *file, time_t *changed_s)
+static char *state_of(const char *directory, const struct manifest_file *file, bool unsynced, time_t *changed_s)
 {
-    cleanup_free char *path = files_format("%s/%s", directory, file->name);
+    cleanup_free char *path = files_format("%s/%s", directory, file->name), *boot = boot_of(unsynced);
     struct stat st;
-    if (!path || lstat(path, &st) < 0)
+    if (!path || !boot || lstat(path, &st) < 0)
         return NULL;
     *changed_s = st.st_ctim.tv_sec;
-    return files_format("%s %s %ju %ju %jd %jd.%09ld %jd.%09ld\n", file->name, file->sha256, (uintmax_t)st.st_dev,
-                        (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-                        (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    cleanup_free char *state = files_state(&st);
+    return state ? files_format("%s %s %s%s%ju %s\n", file->name, file->sha256, boot, *boot ? " " : "",
+                                (uintmax_t)st.st_dev, state) : NULL;
 }
 
 static char *read_record(const char *directory)
@@ -90,28 +100,28 @@ static void merge(const char *directory, const struct manifest_file *files, size
 }
 
 /* Is the state the same still, and would it show had the file been changed since it was looked at? */
-static bool is_settled(const char *directory, const struct manifest_file *file, const char *state)
+static bool is_settled(const char *directory, const struct manifest_file *file, bool unsynced, const char *state)
 {
     time_t changed_s = 0;
-    cleanup_free char *now = state_of(directory, file, &changed_s);
+    cleanup_free char *now = state_of(directory, file, unsynced, &changed_s);
     return now && state && strcmp(now, state) == 0 && changed_s <= time(NULL) - GRAIN_S;
 }
 
-int verified_check(const char *directory, const struct manifest_file *files, size_t count, bool all,
+int verified_check(const char *directory, const struct manifest_file *files, size_t count, unsigned how,
                    verified_compare_fn *compare, void *data, struct err *err)
 {
     cleanup_free char *record = read_record(directory);
     char *states[MANIFEST_MAX_FILES] = {NULL};
-    bool compared = false;
+    bool compared = false, unsynced = how & VERIFIED_UNSYNCED;
     int code = 0;
     for (size_t i = 0; code == 0 && i < count; i++) {
         time_t ignored;
-        states[i] = state_of(directory, &files[i], &ignored);
-        if (!all && is_recorded(record, files[i].name, states[i]))
+        states[i] = state_of(directory, &files[i], unsynced, &ignored);
+        if (!(how & VERIFIED_ALL) && is_recorded(record, files[i].name, states[i]))
             continue;
         compared = true;
         code = compare(data, &files[i], err);
-        if (code == 0 && !is_settled(directory, &files[i], states[i])) {
+        if (code == 0 && !is_settled(directory, &files[i], unsynced, states[i])) {
             free(states[i]);
             states[i] = NULL;
         }
@@ -128,8 +138,25 @@ void verified_record(const char *directory, const struct manifest_file *files, s
     char *states[MANIFEST_MAX_FILES] = {NULL};
     time_t ignored;
     for (size_t i = 0; i < count; i++)
-        states[i] = state_of(directory, &files[i], &ignored);
+        states[i] = state_of(directory, &files[i], false, &ignored);
     merge(directory, files, count, states);
     for (size_t i = 0; i < count; i++)
         free(states[i]);
+}
+
+/* The time of the last change of a state is what its line ends with. */
+static bool differs_in_ctime_only(const char *state, const char *other)
+{
+    return strncmp(state, other, (size_t)(strrchr(state, ' ') - state) + 1) == 0;
+}
+
+void verified_unlink(const char *directory, const struct manifest_file *file, const char *other)
+{
+    time_t ignored;
+    cleanup_free char *record = read_record(directory), *before = state_of(directory, file, false, &ignored);
+    bool recorded = is_recorded(record, file->name, before);
+    unlink(other);
+    cleanup_free char *after = state_of(directory, file, false, &ignored);
+    if (recorded && after && differs_in_ctime_only(before, after))
+        merge(directory, file, 1, &after);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "images/files.h"
+#include "images/verified.h"
 #include "src/cleanup.h"
 #include "src/proto.h"
 #include "src/taking.h"
@@ -32,33 +33,36 @@ static int link_disk(const struct taking *t, const char *from, unsigned number, 
     return rc < 0 ? err_errno(err, -rc, "%s", from) : 0;
 }
 
-/* A template is a cache: its disks, which are few, come along. */
-static int link_template(const struct taking *t, unsigned number, struct err *err)
+/* A template is a cache: its disk, which is small, comes along. It is copied from what is open, as another template may
+ * have its name by now. */
+static int copy_template(const struct taking *t, struct err *err)
 {
-    int rc = 0;
-    for (unsigned i = 0; rc == 0; i++) {
-        char name[CHECKPOINT_DISK_NAME_SIZE];
-        checkpoint_disk_name(i, name);
-        cleanup_free char *from = files_format("%s/%s", t->template_directory, name);
-        if (from && i > 0 && !files_exists(from))
-            break;
-        rc = from ? link_disk(t, from, number + i, err) : err_errno(err, ENOMEM, "disks");
-    }
-    return rc;
+    char name[CHECKPOINT_DISK_NAME_SIZE];
+    checkpoint_disk_name((unsigned)t->disks.count, name);
+    cleanup_free char *to = files_format("%s/%s", t->work.path, name);
+    int rc = to ? files_copy(t->template_disk, to, 0600) : -ENOMEM;
+    return rc < 0 ? err_errno(err, -rc, "copy the template's disk") : set_backing(to, t->bottom, err);
 }
 
 static int link_disks(const struct taking *t, struct err *err)
 {
+    bool on_template = t->template_disk >= 0;
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < t->disks.count; i++) {
         char below[CHECKPOINT_DISK_NAME_SIZE];
         checkpoint_disk_name(i + 1, below);
         bool lowest = i + 1 == t->disks.count;
-        rc = set_backing(t->disks.list[i], lowest && t->bottom ? t->bottom : below, err);
+        rc = set_backing(t->disks.list[i], lowest && !on_template ? t->bottom : below, err);
         if (rc == 0)
             rc = link_disk(t, t->disks.list[i], i, err);
     }
-    return rc == 0 && t->template_directory ? link_template(t, (unsigned)t->disks.count, err) : rc;
+    return rc == 0 && on_template ? copy_template(t, err) : rc;
+}
+
+static int merge_disks(const struct taking *t, struct err *err)
+{
+    cleanup_free char *backing = checkpoint_backing_name(&t->manifest, 0);
+    return backing ? checkpoint_merge_disks(t->work.path, t->root, backing, err) : err_errno(err, ENOMEM, "merge disks");
 }
 
 static int write_output(const struct taking *t, struct err *err)
@@ -85,6 +89,8 @@ void taking_publish(void *data)
     struct taking *t = data;
     const char *store = t->s->store; /* never changes */
     int rc = link_disks(t, &t->err);
+    if (rc == 0 && t->root)
+        rc = merge_disks(t, &t->err);
     rc = rc ? rc : write_output(t, &t->err);
     rc = rc ? rc : write_mounts(t, &t->err);
     if (rc == 0 && t->name)
@@ -97,31 +103,57 @@ void taking_publish(void *data)
 
 /* ---- in the loop ---- */
 
-/* Another sandbox may have made the same template at the same time; its disk is not ours. */
-static bool is_our_disk(const struct taking *t)
+/* The disk of the template that was made; -1 when another sandbox has made the same one at the same time: its disk is not
+ * ours. */
+static int open_our_disk(const struct taking *t)
 {
     struct stat ours, published;
     cleanup_free char *path = files_format("%s/" CHECKPOINT_DISK, t->result.directory);
-    return path && stat(path, &published) == 0 && stat(t->disks.list[0], &ours) == 0 &&
-           ours.st_dev == published.st_dev && ours.st_ino == published.st_ino;
+    cleanup_close int fd = open(t->disks.list[0], O_RDONLY | O_CLOEXEC);
+    bool same = path && fd >= 0 && t->disks.count == 1 && stat(path, &published) == 0 && fstat(fd, &ours) == 0 &&
+                ours.st_dev == published.st_dev && ours.st_ino == published.st_ino;
+    return same ? steal_fd(&fd) : -1;
+}
+
+/* The disks are in the checkpoint now, under names of their own or all in one. */
+static void remove_frozen(const struct taking *t)
+{
+    const struct checkpoint_manifest *manifest = &t->result.manifest;
+    for (unsigned i = 0; i < t->disks.count; i++) {
+        char name[CHECKPOINT_DISK_NAME_SIZE];
+        checkpoint_disk_name(i, name);
+        const struct manifest_file *file = manifest_files_find(manifest->files, manifest->file_count, name);
+        if (file)
+            verified_unlink(t->result.directory, file, t->disks.list[i]);
+        else
+            unlink(t->disks.list[i]);
+    }
+    names_free(&t->s->machine->disks.frozen);
 }
 
 /* What the machine writes now lies on the checkpoint. */
 void taking_adopt(struct taking *t)
 {
     struct machine *m = t->s->machine;
-    if (!t->name && !is_our_disk(t)) {
+    int template_disk = t->name ? -1 : open_our_disk(t);
+    if (!t->name && template_disk < 0) {
         checkpoint_close(&t->result);
         return;
     }
-    for (size_t i = 0; i < m->disks.frozen.count; i++)
-        unlink(m->disks.frozen.list[i]);
-    names_free(&m->disks.frozen);
+    remove_frozen(t);
     if (m->disks.base.directory)
         checkpoint_close(&m->disks.base);
+    if (m->disks.template_disk >= 0)
+        close(m->disks.template_disk);
     m->disks.base = t->result;
     m->disks.base_is_template = !t->name;
+    m->disks.template_disk = template_disk;
     supervisor_publish_machine(t->s);
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
 }
 
 static int add_disks(struct taking *t)
@@ -130,11 +162,17 @@ static int add_disks(struct taking *t)
     const struct disks *disks = &s->machine->disks;
     for (size_t i = disks->frozen.count; i > 0; i--)
         names_add(&t->disks, disks->frozen.list[i - 1]);
-    if (disks->base.directory && disks->base_is_template)
-        t->template_directory = strdup(disks->base.directory);
+    if (t->merge)
+        t->root = strdup(disks->root_disk ? disks->root_disk : s->start->image->rootfs);
+    if (t->merge && disks->base.directory && !disks->base_is_template)
+        t->bottom = files_format("%s/" CHECKPOINT_DISK, disks->base.directory);
     else
-        t->bottom = checkpoint_backing_name(&t->manifest, 0); /* which has no layers yet */
-    return t->disks.failed || (!t->bottom && !t->template_directory) ? -ENOMEM : 0;
+        t->bottom = t->merge ? copy(t->root) : checkpoint_backing_name(&t->manifest, 0); /* which has no layers yet */
+    if (t->disks.failed || !t->bottom || (t->merge && !t->root))
+        return -ENOMEM;
+    if (disks->base_is_template) /* the thread's own, whatever becomes of the machine */
+        t->template_disk = fcntl(disks->template_disk, F_DUPFD_CLOEXEC, 0);
+    return disks->base_is_template && t->template_disk < 0 ? -errno : 0;
 }
 
 static bool is_in_store(const struct supervisor *s)
@@ -145,11 +183,6 @@ static bool is_in_store(const struct supervisor *s)
            ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-static char *copy(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
-
 static char *now_utc(void)
 {
     char text[32];
@@ -158,13 +191,6 @@ static char *now_utc(void)
     gmtime_r(&now, &utc);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
     return strdup(text);
-}
-
-/* A sandbox from a checkpoint of another disk than the image's inherits that. */
-static const char *foreign_root_disk(const struct supervisor *s)
-{
-    const struct disks *disks = &s->machine->disks;
-    return disks->base.directory ? disks->base.manifest.root_disk : s->start->options->root_disk;
 }
 
 static int fill_manifest(struct taking *t, struct err *err)
@@ -178,8 +204,9 @@ static int fill_manifest(struct taking *t, struct err *err)
         .created = now_utc(),
         .sandbox = strdup(s->session.name),
         .image = is_in_store(s) ? NULL : strdup(image->directory),
-        .root_disk = copy(foreign_root_disk(s)),
-        .parent = disks->base.directory && !disks->base_is_template ? strdup(disks->base.name) : NULL,
+        .root_disk = copy(disks->root_disk),
+        .root_disk_state = copy(disks->root_disk_state),
+        .parent = disks->base.directory && !disks->base_is_template && !t->merge ? strdup(disks->base.name) : NULL,
         .vmm = copy(o->vmm), .machine = copy(o->machine), .accel = copy(o->accel), .cpu = copy(o->cpu),
         .append = copy(o->append), .memory = o->memory ? o->memory : image->default_memory, .cpus = o->cpus ? o->cpus : 1,
         .agent_protocol = CTL_VERSION, .pause_us = t->pause_us,
@@ -203,6 +230,7 @@ void taking_describe(struct taking *t, const struct vmm_save_report *report)
     t->manifest.method = t->disk_only ? NULL : strdup(report->method);
     t->manifest.jobs = json_object_get(t->records.jobs);
     t->manifest.mounts = json_object_get(t->mounts);
-    if (add_disks(t) < 0)
-        err_set(&t->err, ENOMEM, "out of memory");
+    int rc = add_disks(t);
+    if (rc < 0)
+        err_errno(&t->err, -rc, "the machine's disks");
 }

@@ -21,6 +21,7 @@
 #include "src/proto.h"
 #include "src/supervisor_internal.h"
 #include "src/taking.h"
+#include "vmm/program.h"
 #include "vmm/worker.h"
 
 enum { QUIET_LIMIT_MS = 5000, FREEZE_LIMIT_MS = 10000 };
@@ -44,9 +45,11 @@ static void taking_free(struct taking *t)
     json_object_put(t->mounts);
     if (t->mounts_fd >= 0)
         close(t->mounts_fd);
+    if (t->template_disk >= 0)
+        close(t->template_disk);
     names_free(&t->disks);
     store_work_end(&t->work);
-    char *strings[] = {t->name, t->overlay, t->template_directory, t->bottom, t->key};
+    char *strings[] = {t->name, t->overlay, t->bottom, t->root, t->key};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(strings[i]);
     free(t);
@@ -332,7 +335,22 @@ static int check_savable(const struct taking *t, struct err *err)
         return err_set(err, EOPNOTSUPP, "its root disk is not a throw-away overlay file; mount with --root-mode cow");
     if (t->name && checkpoint_exists(s->store, t->name))
         return err_set(err, EEXIST, "there is one already");
-    return 0;
+    return m->disks.root_disk ? checkpoint_check_root_disk(m->disks.root_disk, m->disks.root_disk_state, err) : 0;
+}
+
+/* A chain that is as long as it may be is merged. */
+static int check_disks(struct taking *t, struct err *err)
+{
+    const struct disks *disks = &t->s->machine->disks;
+    unsigned below = 0;
+    int rc = disks->base.directory ? checkpoint_count_disks(t->s->store, &disks->base, &below, err) : 0;
+    if (rc < 0 || below + disks->frozen.count < CHECKPOINT_DISKS_MAX)
+        return rc;
+    t->merge = true;
+    cleanup_free char *tool = program_find("qemu-img");
+    return tool ? 0 : err_set(err, ENOENT, "what it lies on%s%s has %zu disks, of which qemu-img makes one, and that was not "
+                              "found; install it: apt-get install qemu-utils", disks->base.name ? ", the checkpoint " : "",
+                              disks->base.name ? disks->base.name : "", below + disks->frozen.count);
 }
 
 static int make_directory(struct taking *t, struct err *err)
@@ -348,7 +366,7 @@ static void begin(struct operation *operation)
 {
     struct taking *t = (struct taking *)operation;
     t->s->taking = t;
-    if (check_savable(t, &t->err) < 0 || make_directory(t, &t->err) < 0)
+    if (check_savable(t, &t->err) < 0 || check_disks(t, &t->err) < 0 || make_directory(t, &t->err) < 0)
         finish(t);
     else if (t->disk_only)
         freeze(t);
@@ -361,7 +379,8 @@ void checkpoint_take(struct supervisor *s, const char *name, bool disk_only, str
     struct taking *t = calloc(1, sizeof *t);
     if (t)
         *t = (struct taking){.operation.begin = begin, .s = s, .name = strdup(name), .disk_only = disk_only,
-                             .request = request, .request_len = len, .work.lock = -1, .mounts_fd = -1};
+                             .request = request, .request_len = len, .work.lock = -1, .mounts_fd = -1,
+                             .template_disk = -1};
     if (!t || !t->name) {
         free(t);
         control_reply_error(request, ENOMEM, "checkpoint %s: out of memory", name);
@@ -376,7 +395,7 @@ void checkpoint_take_template(struct supervisor *s)
     struct taking *t = calloc(1, sizeof *t);
     if (t)
         *t = (struct taking){.operation.begin = begin, .s = s, .key = strdup(s->template_key), .work.lock = -1,
-                             .mounts_fd = -1};
+                             .mounts_fd = -1, .template_disk = -1};
     if (!t || !t->key) {
         free(t);
         supervisor_prepared(s);

@@ -231,6 +231,17 @@ static int open_mounts(const struct checkpoint *checkpoint)
     return path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
+/* Before it is opened: what is written to it from now on shows. */
+static void note_root_disk(struct disks *disks, const struct checkpoint *base, const char *option)
+{
+    const char *root_disk = base ? base->manifest.root_disk : option;
+    disks->root_disk = root_disk ? strdup(root_disk) : NULL;
+    if (base && base->manifest.root_disk_state)
+        disks->root_disk_state = strdup(base->manifest.root_disk_state);
+    else if (root_disk)
+        disks->root_disk_state = checkpoint_root_disk_state(root_disk);
+}
+
 static int start_on(struct machine *m, const struct checkpoint *base, bool load_memory, struct err *err)
 {
     struct ends e = {-1, -1, -1, -1, -1};
@@ -239,6 +250,7 @@ static int start_on(struct machine *m, const struct checkpoint *base, bool load_
     cleanup_free char *ram = file_of(memory, CHECKPOINT_RAM), *state = file_of(memory, CHECKPOINT_STATE);
     const struct vmm_load load = {.ram = ram, .state = state};
     m->disks.active = machine_new_overlay(m->s);
+    note_root_disk(&m->disks, base, m->s->start->options->root_disk);
     if (!m->disks.active || (base && !disk) || (memory && (!ram || !state)))
         return err_errno(err, ENOMEM, "mount");
     struct err unknown = {0}; /* matters to checkpoints only */
@@ -260,6 +272,15 @@ static int start_on(struct machine *m, const struct checkpoint *base, bool load_
     return m->link ? 0 : err_errno(err, errno, "mount: control channel");
 }
 
+static int open_template_disk(struct disks *disks, const struct machine_origin *origin, struct err *err)
+{
+    cleanup_free char *path = origin->is_template ? file_of(origin->base, CHECKPOINT_DISK) : NULL;
+    if (!origin->is_template)
+        return 0;
+    disks->template_disk = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    return disks->template_disk < 0 ? err_errno(err, errno, "mount: the template's disk") : 0;
+}
+
 struct machine *machine_start(struct supervisor *s, const struct machine_origin *origin, struct err *err)
 {
     struct machine *m = calloc(1, sizeof *m);
@@ -268,10 +289,11 @@ struct machine *machine_start(struct supervisor *s, const struct machine_origin 
         return NULL;
     }
     *m = (struct machine){.s = s, .backend = s->backend, .started_ms = loop_now_ms(), .root_fd = -1, .vfs_fd = -1,
-                          .window_fd = -1, .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1};
+                          .window_fd = -1, .mounts_fd = -1, .console_fd = -1, .vmm_log_fd = {-1, -1}, .disks.base.lock_fd = -1,
+                          .disks.template_disk = -1};
     const struct checkpoint *base = origin->base;
     bool load_memory = base && !origin->boot && base->manifest.kind == CHECKPOINT_FULL;
-    if (start_on(m, base, load_memory, err) < 0) {
+    if (open_template_disk(&m->disks, origin, err) < 0 || start_on(m, base, load_memory, err) < 0) {
         machine_free(m);
         return NULL;
     }
@@ -291,8 +313,12 @@ static void remove_disks(struct disks *disks)
     if (disks->active)
         unlink(disks->active);
     free(disks->active);
+    free(disks->root_disk);
+    free(disks->root_disk_state);
     if (disks->base.directory)
         checkpoint_close(&disks->base);
+    if (disks->template_disk >= 0)
+        close(disks->template_disk);
 }
 
 void machine_free(struct machine *m)

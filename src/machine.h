@@ -18,6 +18,8 @@ struct disks {
     struct names frozen;    /* paths, the oldest first: they belong to no checkpoint yet */
     struct checkpoint base; /* with directory NULL: the image, or --root-disk */
     bool base_is_template;
+    char *root_disk, *root_disk_state; /* what they all lie on, as in a checkpoint's manifest; NULL: the image's */
+    int template_disk; /* its disk, however many templates have had its place since; -1 */
 };
 
 struct machine {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -40,6 +41,7 @@ static void unescape(char *text)
 
 struct mount {
     char *mountpoint;
+    const char *source; /* of an offline one */
     uint64_t device;
     bool ours, offline;
 };
@@ -65,6 +67,12 @@ static bool parse_mountinfo(char *line, struct mount *mount)
     *mount = (struct mount){.mountpoint = field, .device = makedev(major, minor),
                             .ours = strncmp(separator, type, strlen(type)) == 0,
                             .offline = strncmp(separator, offline, strlen(offline)) == 0};
+    if (mount->offline) {
+        char *source = separator + strlen(offline);
+        source[strcspn(source, " \n")] = '\0';
+        unescape(source);
+        mount->source = source;
+    }
     return true;
 }
 
@@ -147,6 +155,32 @@ void mountpoint_clear_dead(uint64_t device)
     while (more && (path = mountpoint_locate(device, NULL))) {
         more = mountpoint_is_dead(path) && mountpoint_unmount(path, true, NULL) == 0;
         free(path);
+    }
+}
+
+/* Who shows a checkpoint's disk has its work directory locked, and that is what the mount says it comes from. Only where
+ * nobody has is the mount asked: a living one may take its time. */
+static bool is_abandoned(const char *work)
+{
+    cleanup_close int fd = open(work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? errno == ENOENT : flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static bool visit_offline(const struct mount *mount, void *data)
+{
+    char **found = data;
+    if (mount->offline && is_abandoned(mount->source) && mountpoint_is_dead(mount->mountpoint))
+        *found = strdup(mount->mountpoint);
+    return !*found;
+}
+
+void mountpoint_clear_offline(void)
+{
+    bool more = true;
+    while (more) {
+        cleanup_free char *path = NULL;
+        each_mount(visit_offline, &path);
+        more = path && mountpoint_unmount(path, true, NULL) == 0;
     }
 }
 

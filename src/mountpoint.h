@@ -30,6 +30,9 @@ char *mountpoint_locate(uint64_t device, const char *recorded);
 /* Detaches every mount of gondolin's with this device number whose server has gone. */
 void mountpoint_clear_dead(uint64_t device);
 
+/* Detaches the mounts of checkpoints' disks (src/offline.c) whose process was killed. */
+void mountpoint_clear_offline(void);
+
 /* Does the mount at `path` answer ENOTCONN, its server having gone? Blocks where a living server does not answer. */
 bool mountpoint_is_dead(const char *path);
 

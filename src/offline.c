@@ -33,17 +33,33 @@ static void ignore_signals(void)
         signal(numbers[i], SIG_IGN);
 }
 
+/* The work directory, which is locked as long as we live, as where the mount comes from: see mountpoint_clear_offline.
+ * malloc'd. */
+static char *mount_options(const struct offline *o)
+{
+    char *options = NULL;
+    size_t size;
+    FILE *out = open_memstream(&options, &size);
+    if (!out)
+        return NULL;
+    fputs("subtype=" MOUNT_OFFLINE_SUBTYPE ",fsname=", out);
+    for (const char *at = o->work.path; *at; at++)
+        fprintf(out, *at == ',' || *at == '\\' ? "\\%c" : "%c", *at);
+    return fclose(out) == 0 ? options : NULL;
+}
+
 static int show(struct offline *o, struct err *err)
 {
+    cleanup_free char *options = mount_options(o);
     cleanup_free char *disk = files_format("%s/" CHECKPOINT_DISK, o->checkpoint.directory);
     const char *const disks[] = {disk};
-    if (!disk)
+    if (!disk || !options)
         return err_errno(err, ENOMEM, "%s", o->mountpoint);
     int code = checkpoint_view_open(o->store, o->work.path, disks, 1, &o->appliance, err);
     if (code < 0)
         return code;
     if (guestfs_mount_local(o->appliance.g, o->mountpoint, GUESTFS_MOUNT_LOCAL_READONLY, 1, GUESTFS_MOUNT_LOCAL_OPTIONS,
-                            "subtype=" MOUNT_OFFLINE_SUBTYPE ",fsname=gondolin", -1) < 0)
+                            options, -1) < 0)
         return appliance_failed(&o->appliance, o->mountpoint, err);
     return 0;
 }

@@ -389,6 +389,7 @@ int session_list(struct session **out, size_t *count, struct err *err)
     cleanup_closedir DIR *dir = opendir(base);
     if (!dir)
         return err_errno(err, errno, "session registry %s", base);
+    mountpoint_clear_offline();
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (is_id(entry->d_name) && visit(base_fd, base, entry->d_name, out, count) < 0) {
             session_list_free(*out, *count);

@@ -57,7 +57,8 @@ int session_base(struct err *err);
 int session_scratch_path(char **path, struct err *err);
 
 /* The sandboxes alive, oldest first, in a malloc'd array for session_list_free. What dead ones left is cleaned: their
- * directory, and a gondolin mount recorded there that no process answers any more. */
+ * directory, and a gondolin mount recorded there that no process answers any more; so are such mounts of
+ * checkpoints' disks. */
 int session_list(struct session **out, size_t *count, struct err *err);
 void session_list_free(struct session *sessions, size_t count);
 

@@ -251,6 +251,8 @@ static void take_template(void *data)
 static void first_machine_ready(struct supervisor *s, const struct machine_abilities *abilities)
 {
     struct err err = {0};
+    if (supervisor_start_unmixed(s))
+        return;
     timer_cancel(s->start_timer);
     s->start_timer = NULL;
     s->abilities = *abilities;

@@ -135,6 +135,9 @@ void supervisor_prepared(struct supervisor *s);
 int supervisor_start_machine(struct supervisor *s, struct err *err);
 /* A machine that did not become ready: true when another one has been started in its place. */
 bool supervisor_start_again(struct supervisor *s, const char *why);
+/* The same for one whose template has been replaced since it was checked: its files, which are opened by their names, may be
+ * of both. */
+bool supervisor_start_unmixed(struct supervisor *s);
 
 /* operation.c */
 void operation_add(struct supervisor *s, struct operation *operation);

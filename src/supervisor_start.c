@@ -132,14 +132,24 @@ bool supervisor_start_again(struct supervisor *s, const char *why)
     struct err err = {0};
     if (s->state != STATE_STARTING || !failed || !failed->loaded || !failed->disks.base_is_template)
         return false;
+    const struct checkpoint *template = &failed->disks.base;
+    bool dropped = !store_is_lock_of(template->directory, template->lock_fd); /* by somebody else */
     supervisor_log(s, "the template is dropped: %s", why);
     timer_cancel(s->start_timer);
     timer_cancel(s->gone_timer);
     s->start_timer = s->gone_timer = NULL;
     s->machine = NULL;
     machine_free(failed);
-    template_drop(s->store, s->template_key, NULL);
+    if (!dropped)
+        template_drop(s->store, s->template_key, NULL);
     if (start_cold(s, &err) < 0)
         supervisor_stop(s, false, err.text);
     return true;
+}
+
+bool supervisor_start_unmixed(struct supervisor *s)
+{
+    const struct disks *disks = &s->machine->disks;
+    return disks->base_is_template && !store_is_lock_of(disks->base.directory, disks->base.lock_fd) &&
+           supervisor_start_again(s, "another one took its place meanwhile");
 }

@@ -13,7 +13,7 @@ struct taking {
     struct operation operation;
     struct supervisor *s;
     char *name; /* NULL: a template */
-    bool disk_only, cancelled;
+    bool disk_only, merge, cancelled;
     bool freezing, asked, frozen; /* wants the file systems frozen, has said so, they are */
     bool publishing;
     struct control_request *request; /* NULL: nobody waits (any more) */
@@ -29,8 +29,9 @@ struct taking {
     int mounts_fd;             /* what is open of the files of the host; -1: nothing */
     struct json_object *mounts;
     struct names disks;        /* of the machine, that belong to no checkpoint yet: the newest first */
-    char *template_directory;  /* what they lie on, when that is a template */
-    char *bottom;              /* how the lowest of `disks` names what it lies on; NULL: the template's disk */
+    int template_disk;         /* what they lie on, when that is a template; -1 */
+    char *bottom;              /* how the lowest disk names what it lies on */
+    char *root;                /* all become one disk on this file; NULL: they stay as they are */
     char *key;
     struct checkpoint result;
     struct err err;

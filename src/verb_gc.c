@@ -15,6 +15,7 @@
 #include "images/store.h"
 #include "src/actions.h"
 #include "src/cleanup.h"
+#include "src/mountpoint.h"
 #include "src/options.h"
 #include "src/verbs.h"
 
@@ -89,6 +90,7 @@ static int clear(struct gc *gc, struct err *err)
 {
     uint64_t freed = 0;
     int code = 0;
+    mountpoint_clear_offline();
     image_clean_store(gc->store);
     gc->freed = gc->abandoned_bytes;
     if (clears_templates(gc))

@@ -50,16 +50,22 @@ static int check_empty(int fd, const char *path, struct err *err)
     return 0;
 }
 
-/* Is a sandbox mounted there? What one has left that was killed with all its processes is taken away. */
+static bool is_mounted(const char *path)
+{
+    return mountpoint_is_gondolin(path) || mountpoint_is_offline(path);
+}
+
+/* Is a sandbox or a checkpoint's disk mounted there? What one has left that was killed with all its processes is taken
+ * away. */
 static bool is_taken(const char *path)
 {
     struct session *sessions;
     size_t count;
-    if (!mountpoint_is_gondolin(path))
+    if (!is_mounted(path))
         return false;
     if (session_list(&sessions, &count, NULL) == 0)
         session_list_free(sessions, count);
-    return mountpoint_is_gondolin(path);
+    return is_mounted(path);
 }
 
 static int claim(struct place *place, struct err *err)

@@ -48,6 +48,35 @@ gondolin gc --templates >"$scratch/gc" || fail "gc: $(cat "$scratch/gc")"
 [ "$(gondolin run --from one -- cat /srv/here)" = here ] || fail 'a checkpoint needs a template'
 gondolin checkpoint rm one
 
+# What a sandbox runs from stays what its checkpoints lie on, also when another template has that one's name meanwhile.
+sandbox
+timeout 20 gondolin umount "$sb"
+eventually 5 nothing_left || fail "left behind: $(leftovers)"
+sandbox old
+cp "$(echo "$GONDOLIN_STORE"/templates/*/disk.qcow2)" "$scratch/old-disk"
+echo x >>"$(echo "$GONDOLIN_STORE"/templates/*/state)"
+sandbox new
+grep -q 'template is dropped' "$sb/log" || fail "the log does not tell: $(cat "$sb/log")"
+timeout 20 gondolin umount "$sb" # after which the new template is complete
+! cmp -s "$scratch/old-disk" "$(echo "$GONDOLIN_STORE"/templates/*/disk.qcow2)" || fail 'both templates have the same disk'
+sb=$scratch/old
+timeout 30 mkdir "$sb/checkpoints/one" || fail "mkdir: $(cat "$sb/error")"
+cmp -s "$scratch/old-disk" "$GONDOLIN_STORE/checkpoints/one/layer-1.qcow2" || fail 'a checkpoint lies on another disk'
+timeout 20 gondolin umount "$sb"
+gondolin checkpoint rm one
+gondolin gc --templates >/dev/null
+
+# One that was made from a copy of the image elsewhere makes way when that has gone.
+cp -RL "$GONDOLIN_STORE/tags/busybox/." "$scratch/copy"
+timeout 120 gondolin mount --image "$scratch/copy" "$scratch/sb" >/dev/null 2>"$scratch/mount.log" || fail 'mount of a copy'
+timeout 20 gondolin umount "$scratch/sb"
+rm -rf "$scratch/copy"
+sandbox
+started cold 'the copy has gone'
+sandbox
+started warm 'after that'
+gondolin gc --templates >/dev/null
+
 # Damaged templates are dropped, with a line in the log, and made again.
 for file in ram state disk.qcow2 manifest.json; do
     sandbox

@@ -12,6 +12,7 @@
 #include "images/checkpoint_internal.h"
 #include "images/files.h"
 #include "images/image.h"
+#include "images/verified.h"
 #include "src/cleanup.h"
 #include "src/session.h"
 #include "tests/unit/checkpointdir.h"
@@ -292,6 +293,69 @@ Test(checkpoint, an_image_that_is_gone_is_named)
     cleanup_free char *path = files_format("%s/images/%s", store, build_id);
     files_remove_tree(path);
     refuses("a", ENOENT, build_id);
+}
+
+static int count(void *data, const struct manifest_file *file, struct err *err)
+{
+    (void)file, (void)err;
+    ++*(int *)data;
+    return 0;
+}
+
+static int compared(const struct checkpoint *c)
+{
+    int times = 0;
+    verified_check(c->directory, c->manifest.files, c->manifest.file_count, 0, count, &times, NULL);
+    return times;
+}
+
+Test(checkpoint, that_a_name_of_its_disk_goes_is_no_change)
+{
+    struct checkpoint c;
+    struct err err = {0};
+    struct stat st;
+    add("a", NULL);
+    cr_assert_eq(checkpoint_open(store, "a", false, &c, &err), 0, "%s", err.text);
+    cleanup_free char *disk = path_of("a", "disk.qcow2"), *other = files_format("%s/other", store);
+    cr_assert(link(disk, other) == 0 && stat(disk, &st) == 0);
+    verified_record(c.directory, c.manifest.files, c.manifest.file_count);
+    verified_unlink(c.directory, &c.manifest.files[0], other);
+    cr_expect_not(files_exists(other));
+    cr_expect_eq(compared(&c), 0);
+    cr_assert_eq(link(disk, other), 0);
+    spoil("a", "disk.qcow2", 4000, 'x');
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    cr_assert_eq(utimensat(AT_FDCWD, disk, times, 0), 0);
+    verified_unlink(c.directory, &c.manifest.files[0], other);
+    cr_expect_eq(compared(&c), 1);
+    checkpoint_close(&c);
+}
+
+Test(checkpoint, a_root_disk_that_is_written_to_is_named)
+{
+    struct store_work work;
+    struct checkpoint_manifest manifest;
+    struct checkpoint c;
+    struct err err = {0};
+    cleanup_free char *root_disk = files_format("%s/root.qcow2", store);
+    cleanup_close int root = open(root_disk, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    checkpointdir_work(store, CHECKPOINT_DISK_ONLY, build_id, NULL, false, &work, &manifest);
+    cleanup_free char *disk = files_format("%s/disk.qcow2", work.path);
+    cleanup_close int fd = open(disk, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(qcow2_set_backing(fd, root_disk, &err), 0, "%s", err.text);
+    manifest.root_disk = strdup(root_disk);
+    manifest.root_disk_state = checkpoint_root_disk_state(root_disk);
+    cr_assert_eq(checkpoint_publish(store, &work, "a", &manifest, &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    store_work_end(&work);
+    cr_assert_eq(checkpoint_open(store, "a", true, &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    cr_assert_eq(write(root, "x", 1), 1);
+    refuses("a", EBADMSG, root_disk);
+    cleanup_free char *command = files_format("sed -i '/root_disk_state/d' %s/checkpoints/a/manifest.json", store);
+    cr_assert_eq(system(command), 0);
+    cr_assert_eq(checkpoint_open(store, "a", true, &c, &err), 0, "older ones have no such record: %s", err.text);
+    checkpoint_close(&c);
 }
 
 Test(checkpoint, parents_in_a_circle_end)

@@ -14,6 +14,7 @@
 #include "src/cleanup.h"
 #include "tests/unit/checkpointdir.h"
 #include "tests/unit/imagedir.h"
+#include "vmm/qcow2.h"
 
 static const char *store;
 static char build_id[65];
@@ -139,6 +140,27 @@ Test(template, keys_are_checked)
     cr_expect_eq(template_open(store, "ab", &c, NULL), -ENOENT);
 }
 
+Test(template, one_whose_image_has_moved_is_damaged)
+{
+    struct store_work work;
+    struct checkpoint_manifest manifest;
+    struct checkpoint c;
+    struct err err = {0};
+    checkpointdir_work(store, CHECKPOINT_FULL, build_id, NULL, false, &work, &manifest);
+    manifest.image = files_format("%s/copy", store);
+    cleanup_free char *disk = files_format("%s/disk.qcow2", work.path), *rootfs = files_format("%s/rootfs.qcow2", manifest.image);
+    cleanup_close int fd = open(disk, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(qcow2_set_backing(fd, rootfs, &err), 0, "%s", err.text);
+    cr_assert_eq(template_publish(store, &work, "aa", &manifest, &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    store_work_end(&work);
+    cr_expect_eq(template_open(store, "aa", &c, &err), -EBADMSG, "%s", err.text);
+    cr_expect(strstr(err.text, "not there any more"), "%s", err.text);
+    cleanup_free char *lost = files_format("%s/templates/aa/manifest.json", store);
+    unlink(lost);
+    cr_expect_eq(template_open(store, "aa", &c, &err), -EBADMSG, "%s", err.text);
+}
+
 Test(template, they_go_with_their_image)
 {
     bool removed;
@@ -162,4 +184,35 @@ Test(template, a_published_one_is_compared_when_it_is_first_used)
     cleanup_close int fd = open(ram, O_WRONLY | O_CLOEXEC);
     cr_assert_eq(pwrite(fd, "\xff", 1, 0), 1);
     cr_expect_eq(template_open(store, "aa", &c, &err), -EBADMSG);
+}
+
+/* Waits until what was written last is older than the grain of time stamps. */
+static void settle(void)
+{
+    sleep(3);
+}
+
+static bool is_recorded(const char *word)
+{
+    cleanup_free char *command = files_format("grep -q '^ram .*%s' %s/templates/aa/verified", word, store);
+    return system(command) == 0;
+}
+
+Test(template, it_is_compared_again_after_the_host_has_booted)
+{
+    struct checkpoint c;
+    struct err err = {0};
+    cleanup_free char *boot = files_read("/proc/sys/kernel/random/boot_id", 64, NULL);
+    boot[strcspn(boot, "\n")] = '\0';
+    add("aa", 1);
+    settle();
+    cr_assert_eq(template_open(store, "aa", &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    cr_assert(is_recorded(boot));
+    cleanup_free char *command = files_format("sed -i 's/%s/another-boot/' %s/templates/aa/verified", boot, store);
+    cr_assert_eq(system(command), 0);
+    cr_assert(is_recorded("another-boot"));
+    cr_assert_eq(template_open(store, "aa", &c, &err), 0, "%s", err.text);
+    checkpoint_close(&c);
+    cr_expect(is_recorded(boot));
 }

@@ -19,6 +19,8 @@
 #include "src/keeper.h"
 #include "src/libexec.h"
 #include "src/mountpoint.h"
+#include "src/printable.h"
+#include "src/session_name.h"
 
 enum {
     CONSOLE_KEPT = 64 * 1024,
@@ -458,8 +460,7 @@ static int make_session(struct supervisor *s, struct err *err)
     int rc = session_create(&s->session, err);
     if (rc < 0)
         return rc;
-    const char *base = strrchr(start->mountpoint, '/');
-    s->session.name = strdup(start->options->name ? start->options->name : base && base[1] ? base + 1 : "sandbox");
+    s->session.name = start->options->name ? strdup(start->options->name) : session_name_of(start->mountpoint);
     s->session.mountpoint = strdup(start->mountpoint);
     s->session.image = strdup(start->image->tag ? start->image->tag : start->image->build_id);
     s->session.build_id = strdup(start->image->build_id);
@@ -496,7 +497,8 @@ static int bring_up(struct supervisor *s, struct err *err)
         rc = watch_mounts(s) < 0 ? err_errno(err, errno, "mount: %s", s->start->mountpoint) : 0;
     }
     if (rc == 0) {
-        supervisor_log(s, "sandbox %s: image %s on %s", s->session.id, s->session.image, s->session.mountpoint);
+        cleanup_free char *shown = printable_spelled(s->session.mountpoint);
+        supervisor_log(s, "sandbox %s: image %s on %s", s->session.id, s->session.image, shown ? shown : "?");
         set_state(s, STATE_STARTING);
         rc = supervisor_start_machine(s, err);
     }

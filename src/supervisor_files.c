@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/cleanup.h"
 #include "src/ctl_verbs.h"
+#include "src/printable.h"
 #include "src/supervisor_internal.h"
 
 static void render_readme(void *object, FILE *out)
@@ -80,8 +82,9 @@ static void render_status(void *object, FILE *out)
 {
     const struct supervisor *s = object;
     const struct session *session = &s->session;
+    cleanup_free char *mountpoint = printable_spelled(session->mountpoint); /* a newline in it would begin another key */
     fprintf(out, "state %s\nid %s\nname %s\nmountpoint %s\nimage %s\nbuild_id %s\n", supervisor_state_name(s->state),
-            session->id, session->name, session->mountpoint, session->image, session->build_id);
+            session->id, session->name, mountpoint ? mountpoint : "?", session->image, session->build_id);
     if (s->machine && s->machine->vm)
         fputs(s->backend->describe(s->machine->vm), out);
     if (s->guest_kernel)

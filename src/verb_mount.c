@@ -24,8 +24,10 @@
 #include "src/mountpoint.h"
 #include "src/offline.h"
 #include "src/options.h"
+#include "src/printable.h"
 #include "src/progress.h"
 #include "src/session.h"
+#include "src/session_name.h"
 #include "src/supervisor.h"
 #include "src/verbs.h"
 
@@ -130,11 +132,17 @@ static void announce(const struct announcer *a, char kind, const char *text)
     dprintf(a->fd, "%c%s", kind, text);
 }
 
+static void print_ready(const char *mountpoint, const char *id)
+{
+    cleanup_free char *shown = printable_spelled(mountpoint);
+    printf("%s %s\n", shown ? shown : "?", id);
+}
+
 static void ready(void *data, const char *id)
 {
     struct announcer *a = data;
     if (a->foreground) {
-        printf("%s %s\n", a->mountpoint, id);
+        print_ready(a->mountpoint, id);
         fflush(stdout);
         return;
     }
@@ -222,7 +230,7 @@ static int wait_until_ready(int fd, pid_t daemon, const char *mountpoint)
     cleanup_close int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     read_announcement(fd, signal_fd, daemon, text, sizeof text, &signal_number);
     if (text[0] == 'R') {
-        printf("%s %s\n", mountpoint, text + 1);
+        print_ready(mountpoint, text + 1);
         return 0;
     }
     while (waitpid(daemon, &status, 0) < 0 && errno == EINTR)
@@ -314,6 +322,12 @@ static int read_all_mounts(const struct mount_options *o, const struct mount_con
     return rc < 0 ? err_wrap(err, "mount") : 0;
 }
 
+static int check_name(const struct mount_options *o, struct err *err)
+{
+    int rc = o->name ? session_name_check(o->name, err) : 0;
+    return rc < 0 ? err_wrap(err, "mount") : 0;
+}
+
 static int read_hook(const struct mount_options *o, struct vfs_hook_spec *to, struct err *err)
 {
     int rc = o->vfs_hook ? vfs_hook_spec_read(o->vfs_hook, to, err) : 0;
@@ -372,6 +386,7 @@ int verb_mount(int argc, char **argv)
     struct mount_specs mounts = {0};
     struct vfs_hook_spec hook = {0};
     int rc = mount_config_open(&options, &config, &err);
+    rc = rc ? rc : check_name(&options, &err);
     rc = rc ? rc : read_all_mounts(&options, &config, &mounts, &err);
     rc = rc ? rc : read_hook(&options, &hook, &err);
     rc = rc ? rc : make_files_absolute(&options, &absolute, &err);

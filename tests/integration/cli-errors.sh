@@ -67,6 +67,10 @@ mistake '"..": a name is 1 to 64' restore ..
 mistake 'something is missing: gondolin restore [SANDBOX]' restore
 mistake '"extra" is one word too many' gc extra
 mistake 'no-such-file' checkpoint import "$scratch/no-such-file"
+mistake 'mount: --name a/b: a name has neither' mount --name a/b "$scratch/sb"
+mistake '--name a?b: a name has neither' mount --name "$(printf 'a\nb')" "$scratch/sb"
+mistake 'longer than 64 bytes' mount --name "$(printf '%065d' 0)" "$scratch/sb"
+mistake '--name: the name is empty' mount --name '' "$scratch/sb"
 mistake 'no-such-image' mount --image no-such-image "$scratch/sb"
 mistake 'at least 128M is needed' mount --image busybox --memory 1 "$scratch/sb"
 mistake 'at least 128M is needed' run --image busybox --memory 1 -- true

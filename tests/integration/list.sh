@@ -56,6 +56,21 @@ sandbox three
 umount "$sb" 2>/dev/null || fusermount3 -u "$sb"
 expect_nothing_left
 
+# A directory of any name: it is no key of the status, no terminal obeys it, JSON has it as it is; the guest's host name fits.
+sandbox "$(printf 'odd\nstate x\033[2J_%080d' 0)"
+shown=$(printf 'odd\\nstate x\\x1b[2J_%080d' 0)
+grep -qF "$scratch/$shown " "$scratch/mount.out" || fail "mount prints $(cat "$scratch/mount.out")"
+[ "$(status_of state)" = running ] || fail "the directory's name is a key: $(cat "$sb/status")"
+[ "$(status_of mountpoint)" = "$scratch/$shown" ] || fail "mountpoint: $(status_of mountpoint)"
+gondolin status | grep -qxF "mountpoint $scratch/$shown" || fail "status prints $(gondolin status)"
+gondolin status --json | jq -e --arg path "$sb" '.mountpoint == $path and .state == "running"' >/dev/null || fail 'status --json'
+gondolin list --json | jq -e --arg path "$sb" '.[0].mountpoint == $path' >/dev/null || fail "$(gondolin list --json)"
+[ "$(gondolin list -q)" = "$scratch/$shown" ] || fail "list -q: $(gondolin list -q)"
+[ "$(gondolin list | wc -l)" = 2 ] || fail "list: $(gondolin list)"
+[ "$(gondolin exec -- hostname)" = "$(printf 'odd-state-x--2J-%048d' 0)" ] || fail "hostname: $(gondolin exec -- hostname)"
+timeout 20 gondolin umount "$sb" || fail 'umount of an odd name'
+gondolin list --ended | grep -qF " $scratch/$shown:" || fail "list --ended: $(gondolin list --ended)"
+
 # A supervisor that does not answer is ended by force.
 sandbox four
 kill -STOP "$(gondolin list --json | jq '.[0].supervisor_pid')"

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The values in jobs/NAME/ that say what to start: cmd argv env cwd user timeout_ms tty. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/wire.h"
 #include "src/job.h"
 #include "src/shquote.h"
 
-enum { VALUE_MAX_WRITE = 64 * 1024, VALUE_MAX = 128 * 1024 };
+/* Below WIRE_IO_LIMIT, at which the kernel cuts writes in two. */
+enum { VALUE_MAX = 256 * 1024 };
+static_assert((int)VALUE_MAX < (int)WIRE_IO_LIMIT, "a value is one write");
 
 static void job_freed(void *object)
 {
@@ -83,7 +87,7 @@ static const struct value *value_named(const char *name)
 static char *combined(const char *old, const char *data, size_t len, off_t offset)
 {
     size_t keep = offset > 0 && old ? strlen(old) : 0;
-    if (keep + len + 2 > VALUE_MAX)
+    if (keep + (keep > 0) + len > VALUE_MAX)
         return NULL;
     char *text = malloc(keep + len + 2);
     if (!text)
@@ -248,7 +252,7 @@ static void tty_write(struct control_handle *handle, const char *data, size_t le
 
 #define VALUE_OPS(render_fn, write_fn)                                                                                 \
     {                                                                                                                  \
-        .render = (render_fn), .write = (write_fn), .freed = job_freed, .max_write = VALUE_MAX_WRITE, .sized = true    \
+        .render = (render_fn), .write = (write_fn), .freed = job_freed, .max_write = VALUE_MAX, .sized = true    \
     }
 const struct control_ops job_cmd_ops = VALUE_OPS(render_cmd, value_write);
 const struct control_ops job_argv_ops = VALUE_OPS(render_argv, value_write);

@@ -81,18 +81,49 @@ void supervisor_event(struct supervisor *s, const char *name, struct json_object
     json_object_put(object);
 }
 
-static void set_state(struct supervisor *s, enum supervisor_state state)
+static bool is_paused(const struct supervisor *s)
 {
-    if (s->state == state)
+    return s->state == STATE_RUNNING && s->machine && s->machine->paused;
+}
+
+/* A job would be started whenever somebody resumes the machine, and its caller wait for that without knowing. */
+static void hold_jobs(struct supervisor *s)
+{
+    static const char plain[] = "the sandbox is paused; resume it by its ctl";
+    if (!s->jobs)
         return;
-    s->state = state;
+    if (is_paused(s) && !s->why_paused) {
+        cleanup_free char *shown = printable_spelled(s->session.mountpoint);
+        if (!shown || asprintf(&s->why_paused, "the sandbox is paused; echo resume > %s/ctl", shown) < 0)
+            s->why_paused = NULL;
+    }
+    jobs_hold(s->jobs, !is_paused(s) ? NULL : s->why_paused ? s->why_paused : plain);
+}
+
+const char *supervisor_shown_state(const struct supervisor *s)
+{
+    return is_paused(s) ? "paused" : state_names[s->state];
+}
+
+void supervisor_show_state(struct supervisor *s)
+{
+    const char *name = supervisor_shown_state(s);
+    hold_jobs(s);
+    if (s->session.state && strcmp(s->session.state, name) == 0)
+        return;
     struct json_object *event = json_object_new_object();
-    json_object_object_add(event, "state", json_object_new_string(state_names[state]));
+    json_object_object_add(event, "state", json_object_new_string(name));
     supervisor_event(s, "state", event);
     free(s->session.state);
-    s->session.state = strdup(state_names[state]);
-    if (s->session.directory && (state == STATE_STARTING || state == STATE_RUNNING || state == STATE_STOPPING))
+    s->session.state = strdup(name);
+    if (s->session.directory && s->state >= STATE_STARTING && s->state <= STATE_STOPPING)
         session_publish(&s->session, NULL);
+}
+
+static void set_state(struct supervisor *s, enum supervisor_state state)
+{
+    s->state = state;
+    supervisor_show_state(s);
 }
 
 /* ---- the end ---- */
@@ -199,6 +230,7 @@ void supervisor_publish_machine(struct supervisor *s)
     s->session.checkpoint = base ? strdup(base->name) : NULL;
     s->session.vm_pid = m->vm ? s->backend->pid(m->vm) : 0;
     session_publish(&s->session, NULL);
+    supervisor_show_state(s);
 }
 
 bool supervisor_use_abilities(struct supervisor *s, const struct machine_abilities *abilities)
@@ -541,6 +573,7 @@ static void take_down(struct supervisor *s)
     job_records_free(&s->records);
     free(s->guest_kernel);
     free(s->template_key);
+    free(s->why_paused);
 }
 
 /* As systemd's machine-id(5) has it: 128 bits of chance, a random UUID's among them. */

@@ -31,6 +31,22 @@ refused 125 '2 sandboxes are running' gondolin exec -- true
 [ "$(gondolin list -q | tr '\n' ' ')" = "$one $sb " ] || fail 'not listed by age'
 [ "$(gondolin exec other -- hostname)" = other ] || fail 'not found by the name given'
 
+# A paused one says so, and starts nothing that would wait unseen.
+ls "$one/bin" >"$scratch/out"
+echo pause >"$one/ctl"
+grep -qx 'state paused' "$one/status" || fail "the status of a paused sandbox: $(cat "$one/status")"
+gondolin list | grep -Eq "^$id  one +paused " || fail "list of a paused sandbox: $(gondolin list)"
+gondolin list --json | jq -e '.[0].state == "paused" and .[1].state == "running"' >/dev/null || fail 'list --json of a paused sandbox'
+gondolin status --json one | jq -e '.state == "paused"' >/dev/null || fail 'status --json of a paused sandbox'
+refused 125 "the sandbox is paused; echo resume > $one/ctl" gondolin exec one -- true
+refused 125 'the sandbox is paused' gondolin shell one
+refused 125 'the sandbox is paused' "$one/bin/true"
+timeout 10 sh -c "echo true >'$one/run'" 2>/dev/null && fail 'run in a paused sandbox succeeds'
+grep -q 'run: the sandbox is paused' "$one/error" || fail "run in a paused sandbox: $(cat "$one/error")"
+echo resume >"$one/ctl"
+grep -qx 'state running' "$one/status" || fail "the status after resume: $(cat "$one/status")"
+timeout 20 gondolin exec one -- true || fail 'exec after resume'
+
 # Following the console.
 (timeout 5 gondolin attach one || true) >"$scratch/console" &
 echo 'sleep 1; echo printed on the console >/dev/console' >"$one/run"

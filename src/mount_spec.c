@@ -19,8 +19,9 @@ enum { TARGET_LIMIT = 1024, DEFAULT_MEMORY = 64 << 20 };
 
 /* ---- words ---- */
 
-/* Cuts *rest at the first `separator` that has no '\' before it and takes these away. NULL at the end. */
-static char *next_field(char **rest, char separator)
+/* Cuts *rest at the first `separator` that has no '\' before it, and takes away those before any of `quoted`. NULL at the
+ * end. */
+static char *next_field(char **rest, char separator, const char *quoted)
 {
     char *field = *rest, *out = field, *in = field;
     if (!field)
@@ -31,12 +32,23 @@ static char *next_field(char **rest, char separator)
             *rest = in + 1;
             break;
         }
-        if (*in == '\\' && in[1] == separator)
+        if (*in == '\\' && in[1] && strchr(quoted, in[1]))
             in++;
         *out++ = *in;
     }
     *out = '\0';
     return field;
+}
+
+static char *next_path(char **rest)
+{
+    return next_field(rest, ':', ":,");
+}
+
+/* In a pattern a '\' before anything else is the pattern's. */
+static char *next_option(char **rest)
+{
+    return next_field(rest, ',', ",");
 }
 
 /* Appends '-' or '+', the pattern and a newline. */
@@ -133,7 +145,7 @@ static int set_option(const char *what, struct mount_spec *spec, char *word, str
 static int set_options(const char *what, struct mount_spec *spec, char *text, struct err *err)
 {
     int rc = 0;
-    for (char *word; rc == 0 && (word = next_field(&text, ','));)
+    for (char *word; rc == 0 && (word = next_option(&text));)
         rc = set_option(what, spec, word, err);
     return rc;
 }
@@ -222,7 +234,7 @@ int mount_spec_read(const char *what, const char *text, struct mount_spec *out, 
     *out = (struct mount_spec){.fd = -1};
     cleanup_free char *copy = strdup(text);
     char *rest = copy;
-    const char *source = next_field(&rest, ':'), *target = next_field(&rest, ':');
+    const char *source = next_path(&rest), *target = next_path(&rest);
     out->options = strdup(rest ? rest : "");
     int rc = copy && out->options ? 0 : err_errno(err, ENOMEM, "%s", what);
     if (rc == 0 && !target)
@@ -274,10 +286,10 @@ int mount_spec_memory(const char *what, const char *text, struct mount_spec *out
     *out = (struct mount_spec){.fd = -1, .size = DEFAULT_MEMORY, .owner = WORKER_OWNER_RAW};
     cleanup_free char *copy = strdup(text);
     char *rest = copy;
-    const char *target = next_field(&rest, ':');
+    const char *target = next_path(&rest);
     out->options = strdup(rest ? rest : "");
     int rc = copy && out->options ? set_target(what, out, target, err) : err_errno(err, ENOMEM, "%s", what);
-    for (char *word; rc == 0 && (word = next_field(&rest, ','));)
+    for (char *word; rc == 0 && (word = next_option(&rest));)
         rc = set_size(what, out, word, err);
     if (rc < 0)
         mount_spec_free(out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gondolin mount: finds or builds the image, checks the mount point, and starts the supervisor: in the background unless
- * -f is given, returning when the guest is ready. */
+ * -f is given, returning when the guest is ready. As `run` in place of `mount` it is the first half of gondolin run. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,6 +30,25 @@
 #include "src/session_name.h"
 #include "src/supervisor.h"
 #include "src/verbs.h"
+
+static const char *verb = "mount";
+
+/* Sentences are about a mount and its place. Who calls gondolin run has asked for neither. */
+static int failed(const struct err *err, const char *mountpoint)
+{
+    static const char mount[] = "mount: ";
+    struct err own = *err;
+    char *text = own.text;
+    size_t len = strlen(mountpoint);
+    if (strcmp(verb, "mount") == 0)
+        return verb_failed(verb, err);
+    if (strncmp(text, mount, sizeof mount - 1) == 0)
+        text += sizeof mount - 1;
+    if (len && strncmp(text, mountpoint, len) == 0 && strncmp(text + len, ": ", 2) == 0)
+        text += len + 2;
+    memmove(own.text, text, strlen(text) + 1);
+    return verb_failed(verb, &own);
+}
 
 /* The place to mount on. The directory is locked (flock) for as long as the sandbox lives: two mounts of one path at the
  * same time would otherwise both find it free. */
@@ -101,7 +120,7 @@ static void give_up_place(struct place *place)
 static int build_default(struct err *err)
 {
     static const struct image_recipe recipe = {.source = "debian", .tag = IMAGE_DEFAULT_TAG};
-    fprintf(stderr, "gondolin: mount: there is no image yet; building the default one (Debian, a few minutes, once)\n");
+    fprintf(stderr, "gondolin: %s: there is no image yet; building the default one (Debian, a few minutes, once)\n", verb);
     struct progress progress;
     progress_begin(&progress, stderr);
     int rc = image_build(&recipe, progress_show, &progress, NULL, err);
@@ -168,7 +187,7 @@ static int run_in_foreground(const struct supervisor_start *start)
 {
     struct announcer a = {.fd = -1, .foreground = true, .mountpoint = start->mountpoint};
     struct err err = {0};
-    return supervisor_run(start, ready, &a, &err) < 0 ? verb_failed("mount", &err) : 0;
+    return supervisor_run(start, ready, &a, &err) < 0 ? failed(&err, start->mountpoint) : 0;
 }
 
 static void run_daemon(const struct supervisor_start *start, int fd)
@@ -348,6 +367,7 @@ static int mount_offline(const char *checkpoint, const char *directory, bool for
 
 int verb_mount(int argc, char **argv)
 {
+    verb = argv[0];
     bool foreground = false;
     const char *offline = NULL;
     struct mount_options options = {0};
@@ -360,7 +380,7 @@ int verb_mount(int argc, char **argv)
     };
     mount_options_table(&options, shared);
     const struct usage usage = {
-        .verb = "mount",
+        .verb = verb,
         .operands = "DIRECTORY",
         .about = "Boots a sandbox and shows it as DIRECTORY, which must be empty or absent. Returns when the guest is\n"
                  "ready and prints the mount point and the sandbox's id. README in the directory tells how to use it.",
@@ -398,12 +418,12 @@ int verb_mount(int argc, char **argv)
         mount_from_close(&from);
         mount_config_close(&config);
         mount_options_free(&options);
-        return verb_failed("mount", &err);
+        return failed(&err, operand_at(&operands, 0));
     }
     sigset_t signals;
     block_signals(&signals);
     if (take_place(operand_at(&operands, 0), &place, &err) < 0) {
-        code = verb_failed("mount", &err);
+        code = failed(&err, operand_at(&operands, 0));
     } else {
         struct supervisor_start start = {.options = &options, .mountpoint = place.path, .made_mountpoint = place.made,
                                          .image = &image, .from = options.from ? &from.checkpoint : NULL,

@@ -73,6 +73,9 @@ mistake 'longer than 64 bytes' mount --name "$(printf '%065d' 0)" "$scratch/sb"
 mistake '--name: the name is empty' mount --name '' "$scratch/sb"
 mistake 'no-such-image' mount --image no-such-image "$scratch/sb"
 mistake 'at least 128M is needed' mount --image busybox --memory 1 "$scratch/sb"
+mistake 'gondolin: run: image no-such-image: there is none' run --image no-such-image -- true
+mistake 'gondolin: run: --memory 1X: not a size' run --memory 1X -- true
+mistake 'gondolin: run: --bind: /nowhere: No such file' run --image busybox --bind /nowhere:/srv -- true
 mistake 'at least 128M is needed' run --image busybox --memory 1 -- true
 [ ! -e "$scratch/sb" ] || fail 'a refused mount made its mount point'
 

@@ -22,8 +22,10 @@ struct value {
     const char *name;
     size_t offset; /* of the char * in struct job */
     int (*check)(const char *text, size_t len);
-    bool one_line;
+    const char *form; /* what it has to be: "... is not %s" */
 };
+
+#define SEE_PAGE "one; see gondolin-files(5) for its form"
 
 static int check_words(const char *text, size_t len)
 {
@@ -55,6 +57,11 @@ static int check_line(const char *text, size_t len)
     return !len || memchr(text, '\n', len) ? EINVAL : 0;
 }
 
+static int check_path(const char *text, size_t len)
+{
+    return *text == '/' ? check_line(text, len) : EINVAL;
+}
+
 static int check_cmd(const char *text, size_t len)
 {
     (void)text;
@@ -62,11 +69,11 @@ static int check_cmd(const char *text, size_t len)
 }
 
 static const struct value values[] = {
-    {"cmd", offsetof(struct job, cmd), check_cmd, false},
-    {"argv", offsetof(struct job, argv), check_words, false},
-    {"env", offsetof(struct job, env), check_env, false},
-    {"cwd", offsetof(struct job, cwd), check_line, true},
-    {"user", offsetof(struct job, user), check_line, true},
+    {"cmd", offsetof(struct job, cmd), check_cmd, SEE_PAGE},
+    {"argv", offsetof(struct job, argv), check_words, SEE_PAGE},
+    {"env", offsetof(struct job, env), check_env, SEE_PAGE},
+    {"cwd", offsetof(struct job, cwd), check_path, "the absolute path of a directory"},
+    {"user", offsetof(struct job, user), check_line, "one line of text"},
 };
 
 static char **value_slot(struct job *job, const struct value *value)
@@ -123,8 +130,7 @@ static void value_write(struct control_handle *handle, const char *data, size_t 
     }
     int code = value->check(text, strlen(text));
     if (code) {
-        control_reply_error(request, code, "%s: \"%.80s\" is not one%s", name, text,
-                            value->one_line ? " line of text" : "; see gondolin-files(5) for its form");
+        control_reply_error(request, code, "%s: \"%.80s\" is not %s", name, text, value->form);
         free(text);
         return;
     }

@@ -148,7 +148,15 @@ static void print_ended(struct ended *list, size_t count)
     }
 }
 
-static int list_ended(bool json)
+static void print_ended_places(struct ended *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        make_printable(&list[i].mountpoint);
+        puts(list[i].mountpoint);
+    }
+}
+
+static int list_ended(bool json, bool quiet)
 {
     struct ended *list;
     size_t count;
@@ -157,6 +165,8 @@ static int list_ended(bool json)
         return verb_failed("list", &err);
     if (json)
         print_ended_json(list, count);
+    else if (quiet)
+        print_ended_places(list, count);
     else
         print_ended(list, count);
     ended_list_free(list, count);
@@ -181,8 +191,10 @@ int verb_list(int argc, char **argv)
     int code;
     if (!options_parse(&usage, argc, argv, &operands, &code))
         return code;
+    if (quiet && json)
+        return verb_refused("list", "--quiet and --json exclude each other");
     if (ended)
-        return list_ended(json);
+        return list_ended(json, quiet);
     struct session *sessions;
     size_t count;
     struct err err;

@@ -53,6 +53,12 @@ mistake 'no sandbox is running' shell
 mistake 'no sandbox is running' attach
 mistake '--json takes no value' status --json=1
 mistake 'extra' list extra
+mistake '--quiet and --json exclude each other' list -q --json
+mistake 'checkpoint: --disk means nothing to ls' checkpoint --disk ls
+mistake '--with-image means nothing to ls' checkpoint --with-image ls
+mistake '--with-image means nothing to create' checkpoint create --with-image a
+mistake '--json means nothing to rm' checkpoint --json rm a
+mistake 'image: --json means nothing to tag' image --json tag busybox other
 mistake 'something is missing: gondolin checkpoint ACTION' checkpoint
 mistake 'lss: no such action; did you mean "ls"?' checkpoint lss
 mistake 'show takes NAME' checkpoint show

@@ -28,6 +28,8 @@ exits 126 -- /etc/passwd
 exits 125 --env NO_SUCH_VARIABLE -- true
 exits 124 --timeout 200 -- sleep 20
 exits 126 --user no-such-user -- true
+exits 125 --workdir etc -- true
+says '"etc" is not the absolute path of a directory' err
 
 exits 7 -- sh -c 'echo to stdout; echo to stderr >&2; exit 7'
 [ "$(cat "$scratch/out") / $(cat "$scratch/err")" = 'to stdout / to stderr' ] || fail 'stdout and stderr are mixed'

@@ -86,6 +86,7 @@ gondolin list --json | jq -e --arg path "$sb" '.[0].mountpoint == $path' >/dev/n
 [ "$(gondolin exec -- hostname)" = "$(printf 'odd-state-x--2J-%048d' 0)" ] || fail "hostname: $(gondolin exec -- hostname)"
 timeout 20 gondolin umount "$sb" || fail 'umount of an odd name'
 gondolin list --ended | grep -qF " $scratch/$shown:" || fail "list --ended: $(gondolin list --ended)"
+[ "$(gondolin list --ended -q | head -n 1)" = "$scratch/$shown" ] || fail "list --ended -q: $(gondolin list --ended -q)"
 
 # A supervisor that does not answer is ended by force.
 sandbox four

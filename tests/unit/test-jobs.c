@@ -65,6 +65,7 @@ Test(jobs, values_are_checked_and_read_back)
     cr_expect_eq(cb_put(b, "jobs/j/env", "=1"), -EINVAL);
     cr_expect_eq(cb_put(b, "jobs/j/cwd", ""), -EINVAL);
     cr_expect_eq(cb_put(b, "jobs/j/cwd", "/a\n/b"), -EINVAL);
+    cr_expect_eq(cb_put(b, "jobs/j/cwd", "srv"), -EINVAL);
     cr_expect_eq(cb_put(b, "jobs/j/cwd", "/srv\n"), 0);
     cr_expect_str_eq(cb_get(b, "jobs/j/cwd"), "/srv\n");
     static const char *const bad_times[] = {"", "0", "-1", "1x", "99999999999999999999", "max1", "1 2"};

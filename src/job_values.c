@@ -90,17 +90,18 @@ static const struct value *value_named(const char *name)
 }
 
 /* The text after this write, malloc'd: a write at offset 0 replaces, one further on adds (bash's printf writes lines one
- * by one). */
+ * by one, cat what is long in pieces). A writer that is further than the text ended the write before with a newline. */
 static char *combined(const char *old, const char *data, size_t len, off_t offset)
 {
     size_t keep = offset > 0 && old ? strlen(old) : 0;
-    if (keep + (keep > 0) + len > VALUE_MAX)
+    bool newline = keep && (size_t)offset > keep;
+    if (keep + newline + len > VALUE_MAX)
         return NULL;
     char *text = malloc(keep + len + 2);
     if (!text)
         return NULL;
     memcpy(text, old ? old : "", keep);
-    if (keep)
+    if (newline)
         text[keep++] = '\n';
     memcpy(text + keep, data, len);
     text[keep + len] = '\0';

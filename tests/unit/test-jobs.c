@@ -89,6 +89,9 @@ Test(jobs, lines_written_one_by_one_add_up)
     cr_expect_str_eq(cb_get(b, "jobs/j/env"), "A=1\nB=2\n");
     cr_expect_eq(cb_write_at(b, h, "C=3\n", 4, 0, 0), 0);
     cr_expect_str_eq(cb_get(b, "jobs/j/env"), "C=3\n");
+    cr_expect_eq(cb_write_at(b, h, "D=a", 3, 0, 0), 0);
+    cr_expect_eq(cb_write_at(b, h, "b E=c\n", 6, 3, 0), 0, "a word in two pieces");
+    cr_expect_str_eq(cb_get(b, "jobs/j/env"), "D=ab\nE=c\n");
     static char big[192 * 1024];
     memset(big, 'v', sizeof big);
     big[0] = 'B', big[1] = '=';

@@ -83,6 +83,7 @@ static void send_ready(struct session *s)
     json_object_object_add(ready, "clock", json_object_new_boolean(true)); /* QUIESCE with realtime_ns alone */
     json_object_object_add(ready, "mounts", json_object_new_boolean(true));
     json_object_object_add(ready, "mounts_resume", json_object_new_boolean(true));
+    add_number(ready, "max_frame", CTL_MAX_HOST_FRAME);
     add_string(ready, "root", s->root_writable ? "rw" : "ro");
     json_object_object_add(ready, "notices", json_object_new_boolean(s->notices));
     send_json(s, CTL_READY, ready);
@@ -406,7 +407,7 @@ struct session *session_new(struct loop *loop, int fd, const struct account_file
     struct session *s = calloc(1, sizeof *s);
     if (s) {
         *s = (struct session){.loop = loop, .root_writable = root_writable, .ops = ops, .data = data};
-        s->channel = channel_new(loop, fd, sizeof(struct ctl_header), CTL_MAX_FRAME, 1, &channel_ops, s);
+        s->channel = channel_new(loop, fd, sizeof(struct ctl_header), CTL_MAX_HOST_FRAME, 1, &channel_ops, s);
     }
     if (!s || !s->channel) {
         int saved = errno;

@@ -219,7 +219,12 @@ int store_check_name(const char *kind, const char *name, struct err *err)
 
 int store_check_tag(const char *tag, struct err *err)
 {
-    return store_check_name("tag", tag, err);
+    enum { LEAST_DIGITS = 7 };
+    size_t len = strlen(tag);
+    int code = store_check_name("tag", tag, err);
+    if (code == 0 && len >= LEAST_DIGITS && strspn(tag, "0123456789abcdef") == len)
+        return err_set(err, EINVAL, "tag %s: looks like a build id, for which it would stand in the way", tag);
+    return code;
 }
 
 static char *tag_path(const char *store, const char *tag)
@@ -256,7 +261,7 @@ int store_read_tag(const char *store, const char *tag, char build_id[DIGEST_HEX_
 {
     static const char prefix[] = "../images/";
     char target[sizeof prefix + DIGEST_HEX_SIZE];
-    if (store_check_tag(tag, NULL) < 0)
+    if (store_check_name("tag", tag, NULL) < 0)
         return -ENOENT;
     cleanup_free char *path = tag_path(store, tag);
     ssize_t n = path ? readlink(path, target, sizeof target) : -1;

@@ -62,6 +62,7 @@ int store_publish_entry(const char *store, struct store_work *work, const char *
 /* 1 to 64 letters, digits, '.', '_', '-', not beginning with '.', '_' or '-'. EINVAL with a sentence, which calls it
  * `kind` ("tag"). */
 int store_check_name(const char *kind, const char *name, struct err *err);
+/* For a new one: it does not look like the beginning of a build id either. */
 int store_check_tag(const char *tag, struct err *err);
 int store_set_tag(const char *store, const char *tag, const char *build_id, struct err *err);
 int store_remove_tag(const char *store, const char *tag, struct err *err);

@@ -65,7 +65,29 @@ static void describe(const struct actions *actions, char *text, size_t size)
     }
 }
 
-static int run(const struct actions *actions, const struct operands *operands, const void *options)
+static bool knows(const struct action *action, const char *option)
+{
+    size_t len = strlen(option);
+    for (const char *at = action->options; at && *at; at += strspn(at, " ")) {
+        size_t n = strcspn(at, " ");
+        if (n == len && strncmp(at, option, len) == 0)
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+/* The first option that was given and that the action does not know; NULL: none. */
+static const char *without_effect(const struct action *action, const struct option_spec *specs)
+{
+    for (; specs->name; specs++)
+        if (*(const bool *)specs->to && !knows(action, specs->name))
+            return specs->name;
+    return NULL;
+}
+
+static int run(const struct actions *actions, const struct operands *operands, const struct option_spec *specs,
+               const void *options)
 {
     const struct action *action = find_action(actions, operands->words[0]);
     if (!action)
@@ -74,6 +96,10 @@ static int run(const struct actions *actions, const struct operands *operands, c
     if (given < action->min_operands || (action->max_operands >= 0 && given > action->max_operands))
         return verb_refused(actions->verb, "%s takes %s; see: gondolin help %s", action->name,
                             *action->operands ? action->operands : "no operands", actions->verb);
+    const char *useless = without_effect(action, specs);
+    if (useless)
+        return verb_refused(actions->verb, "--%s means nothing to %s; see: gondolin help %s", useless, action->name,
+                            actions->verb);
     return action->run(operands, options);
 }
 
@@ -94,5 +120,5 @@ int actions_main(const struct actions *actions, const struct option_spec *specs,
     int code;
     if (!options_parse(&usage, argc, argv, &operands, &code))
         return code;
-    return run(actions, &operands, options);
+    return run(actions, &operands, specs, options);
 }

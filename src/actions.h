@@ -16,6 +16,7 @@ struct action {
     const char *about;
     int min_operands, max_operands; /* behind the action's name; -1: any number */
     int (*run)(const struct operands *operands, const void *options); /* words[0] is the name; an exit code */
+    const char *options; /* that it knows, by their names with blanks between; NULL: none */
 };
 
 struct actions {
@@ -24,9 +25,9 @@ struct actions {
     size_t count;
 };
 
-/* The verb: reads its command line and runs the action that the first operand names. `specs` and what they point to, which
- * the actions get as `options`, are the verb's. Mistakes in actions are reported as those of options are. Returns the exit
- * code. */
+/* The verb: reads its command line and runs the action that the first operand names. `specs` (flags) and what they point to,
+ * which the actions get as `options`, are the verb's; one that the action does not know is refused. Mistakes in actions are
+ * reported as those of options are. Returns the exit code. */
 int actions_main(const struct actions *actions, const struct option_spec *specs, const void *options, int argc,
                  char **argv);
 

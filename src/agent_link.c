@@ -23,6 +23,7 @@ struct agent_link {
     unsigned answers; /* to such requests that are still to come */
     unsigned freezes; /* the same for CTL_FREEZE */
     bool resumed;
+    size_t max_frame; /* that the guest takes */
 };
 
 /* Since 1970. */
@@ -72,7 +73,7 @@ static void close_link(struct agent_link *link, const char *why)
 bool agent_link_send(struct agent_link *link, enum ctl_type type, uint16_t flags, uint32_t id, const void *payload,
                      size_t len)
 {
-    if (link->closed || len > CTL_MAX_PAYLOAD)
+    if (link->closed || len > link->max_frame - sizeof(struct ctl_header))
         return false;
     struct ctl_header header;
     ctl_header_init(&header, type, flags, id, len);
@@ -83,7 +84,8 @@ bool agent_link_send(struct agent_link *link, enum ctl_type type, uint16_t flags
 bool agent_link_send_json(struct agent_link *link, enum ctl_type type, uint32_t id, struct json_object *object)
 {
     size_t len;
-    const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &len);
+    const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
+                                                         &len);
     bool ok = text && agent_link_send(link, type, 0, id, text, len);
     json_object_put(object);
     return ok;
@@ -229,6 +231,16 @@ static int handle_ping(struct agent_link *link, uint32_t id, const uint8_t *payl
     return 0;
 }
 
+/* Agents of before take CTL_MAX_FRAME, and do not say so. */
+static size_t read_max_frame(struct json_object *ready)
+{
+    struct json_object *number;
+    if (!json_object_object_get_ex(ready, "max_frame", &number) || !json_object_is_type(number, json_type_int))
+        return CTL_MAX_FRAME;
+    int64_t most = json_object_get_int64(number);
+    return most < CTL_MAX_FRAME ? CTL_MAX_FRAME : most > CTL_MAX_HOST_FRAME ? CTL_MAX_HOST_FRAME : (size_t)most;
+}
+
 static void handle_ready(struct agent_link *link, const uint8_t *payload, size_t len)
 {
     if (link->ready)
@@ -237,6 +249,7 @@ static void handle_ready(struct agent_link *link, const uint8_t *payload, size_t
     struct json_object *object = agent_link_parse(payload, len), *clock;
     if (link->resumed && object && json_object_object_get_ex(object, "clock", &clock) && json_object_get_boolean(clock))
         set_clock(link);
+    link->max_frame = read_max_frame(object);
     link->ops->ready(link->data, object);
     json_object_put(object);
 }
@@ -332,6 +345,7 @@ struct agent_link *agent_link_new(struct loop *loop, int fd, bool resumed, const
         return NULL;
     link->ops = ops;
     link->data = data;
+    link->max_frame = CTL_MAX_FRAME;
     link->channel = channel_new(loop, fd, sizeof(struct ctl_header), CTL_MAX_FRAME, false, &channel_ops, link);
     if (!link->channel) {
         free(link);

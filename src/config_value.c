@@ -149,10 +149,10 @@ struct mount_text {
     unsigned paths, options;
 };
 
-static void put_quoted(FILE *out, const char *text, char separator)
+static void put_quoted(FILE *out, const char *text, const char *separators)
 {
     for (; *text; text++) {
-        if (*text == separator)
+        if (strchr(separators, *text))
             fputc('\\', out);
         fputc(*text, out);
     }
@@ -165,10 +165,10 @@ static int put(struct mount_text *text, const char *where, const struct member *
         return err_set(text->reader->err, EINVAL, "%s: a \\ at the end cannot be written for a mount", where);
     if (member->option) {
         fprintf(text->out, "%c%s", text->options++ ? ',' : ':', member->option);
-        put_quoted(text->out, value, ',');
+        put_quoted(text->out, value, ",");
     } else {
         fputs(text->paths++ ? ":" : "", text->out);
-        put_quoted(text->out, value, ':');
+        put_quoted(text->out, value, ":,");
     }
     return 0;
 }
@@ -251,7 +251,7 @@ static int put_string(struct mount_text *text, const char *where, const struct m
     if (rc < 0)
         return rc;
     if (members->kind == OPTION_FILE && *word != ':' && is_relative(text->reader, word)) {
-        put_quoted(text->out, text->reader->directory, ':');
+        put_quoted(text->out, text->reader->directory, ":,");
         fputc('/', text->out);
     }
     fputs(word, text->out);

@@ -294,6 +294,13 @@ static int read_line(struct json_object *line, uint64_t *id, int *code, const ch
     return *code >= 0 && *code < 512 ? 0 : -EPROTO;
 }
 
+/* The guest names what failed, which where it is the target all sentences do anyway. */
+static const char *without_target(const struct host_mount *mount, const char *error)
+{
+    size_t len = strlen(mount->spec.target);
+    return strncmp(error, mount->spec.target, len) == 0 && strncmp(error + len, ": ", 2) == 0 ? error + len + 2 : error;
+}
+
 typedef void outcome_fn(struct host_mounts *m, struct host_mount *mount, int code, const char *error);
 
 static int each_line(struct host_mounts *m, struct json_object *answer, const char *name, outcome_fn *fn)
@@ -311,7 +318,7 @@ static int each_line(struct host_mounts *m, struct json_object *answer, const ch
         printable_copy(text, sizeof text, error, strlen(error));
         struct host_mount *mount = id <= UINT32_MAX ? host_mounts_find(m, (uint32_t)id) : NULL;
         if (mount)
-            fn(m, mount, code, text);
+            fn(m, mount, code, without_target(mount, text));
     }
     return 0;
 }

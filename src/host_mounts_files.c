@@ -253,12 +253,12 @@ static const char *hidden_by(const struct host_mounts *m, const char *target)
     return NULL;
 }
 
-static bool is_taken(const struct host_mounts *m, const char *target)
+static struct host_mount *find_target(const struct host_mounts *m, const char *target)
 {
     for (size_t i = 0; i < m->count; i++)
         if (strcmp(m->list[i]->spec.target, target) == 0)
-            return true;
-    return false;
+            return m->list[i];
+    return NULL;
 }
 
 void host_mounts_bind(struct host_mounts *m, struct mount_spec *spec, struct control_request *request, size_t len)
@@ -267,7 +267,7 @@ void host_mounts_bind(struct host_mounts *m, struct mount_spec *spec, struct con
     if (!m->agent)
         control_reply_error(request, ENOTCONN, "bind: the guest is not there, or its agent knows nothing of mounts "
                                                "(build the image again)");
-    else if (is_taken(m, spec->target))
+    else if (find_target(m, spec->target))
         control_reply_error(request, EEXIST, "bind: %s: something is mounted there already", spec->target);
     else if (inner)
         control_reply_error(request, EBUSY, "bind: %s: %s is mounted below it and would be hidden; unbind that first",
@@ -283,15 +283,14 @@ void host_mounts_bind(struct host_mounts *m, struct mount_spec *spec, struct con
     }
 }
 
-void host_mounts_unbind(struct host_mounts *m, const char *target, struct control_request *request, size_t len)
+void host_mounts_unbind(struct host_mounts *m, const char *given, struct control_request *request, size_t len)
 {
-    struct host_mount *mount = NULL;
-    for (size_t i = 0; i < m->count; i++)
-        if (strcmp(m->list[i]->spec.target, target) == 0)
-            mount = m->list[i];
+    cleanup_free char *tidy = mount_spec_tidy(given);
+    const char *target = tidy ? tidy : given;
+    struct host_mount *mount = find_target(m, target);
     const char *inner = hidden_by(m, target);
     if (!mount)
-        control_reply_error(request, ENOENT, "unbind: %s: nothing of the host is mounted there; ls mounts", target);
+        control_reply_error(request, ENOENT, "unbind: %s: nothing of the host is mounted there; ls mounts", given);
     else if (!m->agent)
         control_reply_error(request, ENOTCONN, "unbind: the guest is not there");
     else if (inner)

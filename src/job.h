@@ -86,6 +86,8 @@ void jobs_free(struct jobs *jobs);
 
 /* The link to send on; NULL: the guest is gone, and everything that runs is lost (`why` for its `wait`). */
 void jobs_set_link(struct jobs *jobs, struct agent_link *link, const char *why);
+/* Nothing can be started, for this reason (a sentence that stays where it is); NULL: it can. */
+void jobs_hold(struct jobs *jobs, const char *why);
 /* Has the guest start a shell and a program once, so that what that takes is in its memory; `done` tells when it has, at once
  * when it cannot. */
 void jobs_rehearse(struct jobs *jobs, void (*done)(void *data), void *data);

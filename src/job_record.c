@@ -10,7 +10,7 @@
 #include "src/cleanup.h"
 #include "src/jobs_internal.h"
 
-enum { STRING_MAX = CTL_MAX_FRAME };
+enum { STRING_MAX = CTL_MAX_HOST_FRAME };
 
 /* ---- writing ---- */
 

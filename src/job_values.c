@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The values in jobs/NAME/ that say what to start: cmd argv env cwd user timeout_ms tty. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/wire.h"
 #include "src/job.h"
 #include "src/shquote.h"
 
-enum { VALUE_MAX_WRITE = 64 * 1024, VALUE_MAX = 128 * 1024 };
+/* Below WIRE_IO_LIMIT, at which the kernel cuts writes in two. */
+enum { VALUE_MAX = 256 * 1024 };
+static_assert((int)VALUE_MAX < (int)WIRE_IO_LIMIT, "a value is one write");
 
 static void job_freed(void *object)
 {
@@ -18,8 +22,10 @@ struct value {
     const char *name;
     size_t offset; /* of the char * in struct job */
     int (*check)(const char *text, size_t len);
-    bool one_line;
+    const char *form; /* what it has to be: "... is not %s" */
 };
+
+#define SEE_PAGE "one; see gondolin-files(5) for its form"
 
 static int check_words(const char *text, size_t len)
 {
@@ -51,6 +57,11 @@ static int check_line(const char *text, size_t len)
     return !len || memchr(text, '\n', len) ? EINVAL : 0;
 }
 
+static int check_path(const char *text, size_t len)
+{
+    return *text == '/' ? check_line(text, len) : EINVAL;
+}
+
 static int check_cmd(const char *text, size_t len)
 {
     (void)text;
@@ -58,11 +69,11 @@ static int check_cmd(const char *text, size_t len)
 }
 
 static const struct value values[] = {
-    {"cmd", offsetof(struct job, cmd), check_cmd, false},
-    {"argv", offsetof(struct job, argv), check_words, false},
-    {"env", offsetof(struct job, env), check_env, false},
-    {"cwd", offsetof(struct job, cwd), check_line, true},
-    {"user", offsetof(struct job, user), check_line, true},
+    {"cmd", offsetof(struct job, cmd), check_cmd, SEE_PAGE},
+    {"argv", offsetof(struct job, argv), check_words, SEE_PAGE},
+    {"env", offsetof(struct job, env), check_env, SEE_PAGE},
+    {"cwd", offsetof(struct job, cwd), check_path, "the absolute path of a directory"},
+    {"user", offsetof(struct job, user), check_line, "one line of text"},
 };
 
 static char **value_slot(struct job *job, const struct value *value)
@@ -79,17 +90,18 @@ static const struct value *value_named(const char *name)
 }
 
 /* The text after this write, malloc'd: a write at offset 0 replaces, one further on adds (bash's printf writes lines one
- * by one). */
+ * by one, cat what is long in pieces). A writer that is further than the text ended the write before with a newline. */
 static char *combined(const char *old, const char *data, size_t len, off_t offset)
 {
     size_t keep = offset > 0 && old ? strlen(old) : 0;
-    if (keep + len + 2 > VALUE_MAX)
+    bool newline = keep && (size_t)offset > keep;
+    if (keep + newline + len > VALUE_MAX)
         return NULL;
     char *text = malloc(keep + len + 2);
     if (!text)
         return NULL;
     memcpy(text, old ? old : "", keep);
-    if (keep)
+    if (newline)
         text[keep++] = '\n';
     memcpy(text + keep, data, len);
     text[keep + len] = '\0';
@@ -119,8 +131,7 @@ static void value_write(struct control_handle *handle, const char *data, size_t 
     }
     int code = value->check(text, strlen(text));
     if (code) {
-        control_reply_error(request, code, "%s: \"%.80s\" is not one%s", name, text,
-                            value->one_line ? " line of text" : "; see gondolin-files(5) for its form");
+        control_reply_error(request, code, "%s: \"%.80s\" is not %s", name, text, value->form);
         free(text);
         return;
     }
@@ -248,7 +259,7 @@ static void tty_write(struct control_handle *handle, const char *data, size_t le
 
 #define VALUE_OPS(render_fn, write_fn)                                                                                 \
     {                                                                                                                  \
-        .render = (render_fn), .write = (write_fn), .freed = job_freed, .max_write = VALUE_MAX_WRITE, .sized = true    \
+        .render = (render_fn), .write = (write_fn), .freed = job_freed, .max_write = VALUE_MAX, .sized = true    \
     }
 const struct control_ops job_cmd_ops = VALUE_OPS(render_cmd, value_write);
 const struct control_ops job_argv_ops = VALUE_OPS(render_argv, value_write);

@@ -219,6 +219,8 @@ int job_start(struct job *job, struct err *err)
     if (!agent_link_ready(jobs->link))
         return -err_set(err, jobs->link ? EAGAIN : ENOTCONN, "start: job %s: the guest is not %s", job->name,
                         jobs->link ? "ready yet" : "there any more");
+    if (jobs->held)
+        return -err_set(err, EAGAIN, "%s", jobs->held);
     if (!agent_link_send_json(jobs->link, CTL_JOB_START, job->id, start_spec(job)))
         return -err_set(err, EMSGSIZE, "start: job %s: command and environment are too long together", job->name);
     job->state = JOB_STARTING;
@@ -411,6 +413,11 @@ void jobs_set_link(struct jobs *jobs, struct agent_link *link, const char *why)
         outstream_end(job->out[0]);
         outstream_end(job->out[1]);
     }
+}
+
+void jobs_hold(struct jobs *jobs, const char *why)
+{
+    jobs->held = why;
 }
 
 unsigned jobs_count(const struct jobs *jobs, enum job_state state)

@@ -12,6 +12,7 @@ enum { JOBS_KEEP_FINISHED_RUNS = 32 };
 struct jobs {
     struct control *control;
     struct agent_link *link;
+    const char *held; /* why nothing can be started; NULL: it can */
     const char *spool_dir;
     const struct jobs_events *events;
     void *events_data;

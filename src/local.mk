@@ -35,6 +35,7 @@ src_libhost_a_SOURCES = \
 	src/options.c src/options.h src/options_help.c \
 	src/progress.c src/progress.h \
 	src/session.c src/session.h src/session_find.c \
+	src/session_name.c src/session_name.h \
 	src/shquote.c src/shquote.h \
 	src/terminal.c src/terminal.h
 

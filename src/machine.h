@@ -30,6 +30,7 @@ struct machine {
     struct disks disks;
     char *shape; /* as machine_shape, of the monitor that was started; NULL: nobody knows */
     bool loaded; /* goes on from a saved state */
+    bool paused; /* by the verb of ctl */
     uint64_t started_ms;
     int root_fd, vfs_fd; /* our ends of gondolin.root and gondolin.vfs, until somebody takes them; -1 */
     int mounts_fd; /* loaded: what was saved of the files of the host, until somebody takes it; -1: nothing */

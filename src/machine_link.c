@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/session_name.h"
 #include "src/supervisor_internal.h"
 
 enum { NOTICES_LIMIT_MS = 2000 };
@@ -51,8 +52,10 @@ static void note_kernel(struct supervisor *s, struct json_object *ready)
 static void hello(void *data, struct json_object *greeting, struct json_object *config)
 {
     struct machine *m = data;
+    char host_name[HOST_NAME_LEN + 1];
     note_boot_phases(m->s, greeting);
-    json_object_object_add(config, "hostname", json_object_new_string(m->s->session.name));
+    session_host_name(m->s->session.name, host_name);
+    json_object_object_add(config, "hostname", json_object_new_string(host_name));
     json_object_object_add(config, "machine_id", json_object_new_string(m->s->machine_id));
     if (m->mounts_fd >= 0 && host_mounts_any(m->s->mounts))
         json_object_object_add(config, "keep_mounts", json_object_new_boolean(true));

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -16,11 +18,13 @@
 #include "src/options.h"
 
 enum { TARGET_LIMIT = 1024, DEFAULT_MEMORY = 64 << 20 };
+enum { LEAST_MEMORY = 16 << 10 }; /* for the directory itself and a file or two */
 
 /* ---- words ---- */
 
-/* Cuts *rest at the first `separator` that has no '\' before it and takes these away. NULL at the end. */
-static char *next_field(char **rest, char separator)
+/* Cuts *rest at the first `separator` that has no '\' before it, and takes away those before any of `quoted`. NULL at the
+ * end. */
+static char *next_field(char **rest, char separator, const char *quoted)
 {
     char *field = *rest, *out = field, *in = field;
     if (!field)
@@ -31,12 +35,23 @@ static char *next_field(char **rest, char separator)
             *rest = in + 1;
             break;
         }
-        if (*in == '\\' && in[1] == separator)
+        if (*in == '\\' && in[1] && strchr(quoted, in[1]))
             in++;
         *out++ = *in;
     }
     *out = '\0';
     return field;
+}
+
+static char *next_path(char **rest)
+{
+    return next_field(rest, ':', ":,");
+}
+
+/* In a pattern a '\' before anything else is the pattern's. */
+static char *next_option(char **rest)
+{
+    return next_field(rest, ',', ",");
 }
 
 /* Appends '-' or '+', the pattern and a newline. */
@@ -100,10 +115,13 @@ static int set_pattern(const char *what, const char *option, struct mount_spec *
     return 0;
 }
 
-static int unknown_option(const char *what, const char *word, struct err *err)
+/* One that is not known, or stands without the value that it has, or with one that it has not. */
+static int wrong_option(const char *what, const char *word, bool has_value, struct err *err)
 {
     static const char *const names[] = {"ro", "rw", "noexec", "owner", "cache", "shadow", "shadow-tmpfs", NULL};
     const char *near = nearest_match(word, names);
+    if (near && strcmp(near, word) == 0)
+        return err_set(err, EINVAL, has_value ? "%s: %s takes no value" : "%s: %s: its value is missing", what, word);
     return err_set(err, EINVAL, "%s: unknown option \"%.60s\"%s%s%s", what, word, near ? "; did you mean " : "",
                    near ? near : "", near ? "?" : "");
 }
@@ -126,39 +144,57 @@ static int set_option(const char *what, struct mount_spec *spec, char *word, str
     else if (value && (strcmp(word, "shadow") == 0 || strcmp(word, "shadow-tmpfs") == 0))
         return set_pattern(what, word, spec, value, err);
     else
-        return unknown_option(what, word, err);
+        return wrong_option(what, word, value != NULL, err);
     return 0;
 }
 
 static int set_options(const char *what, struct mount_spec *spec, char *text, struct err *err)
 {
     int rc = 0;
-    for (char *word; rc == 0 && (word = next_field(&text, ','));)
+    for (char *word; rc == 0 && (word = next_option(&text));)
         rc = set_option(what, spec, word, err);
     return rc;
 }
 
 /* ---- paths ---- */
 
-/* Copies an absolute path without "//" and a '/' at the end. */
+char *mount_spec_tidy(const char *path)
+{
+    char *tidy = malloc(strlen(path) + 1), *out = tidy;
+    if (!tidy)
+        return NULL;
+    for (; *path; path++)
+        if (*path != '/' || (path[1] && path[1] != '/'))
+            *out++ = *path;
+    *out = '\0';
+    return tidy;
+}
+
+/* Is "." or ".." a part of it? */
+static bool has_dots(const char *path)
+{
+    for (const char *at = path; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        size_t len = strcspn(at, "/");
+        if ((len == 1 || len == 2) && strspn(at, ".") >= len)
+            return true;
+    }
+    return false;
+}
+
 static int set_target(const char *what, struct mount_spec *spec, const char *text, struct err *err)
 {
     static const char *const reserved[] = {"/proc", "/sys", "/dev", "/run/gondolin", NULL};
-    cleanup_free char *copy = strdup(text), *target = calloc(1, strlen(text) + 2);
-    if (!copy || !target)
+    cleanup_free char *target = mount_spec_tidy(text);
+    if (!target)
         return err_errno(err, ENOMEM, "%s", what);
     if (text[0] != '/')
         return err_set(err, EINVAL, "%s: \"%.200s\": the path in the guest has to be absolute", what, text);
     if (strlen(text) > TARGET_LIMIT || strchr(text, '\n'))
         return err_set(err, EINVAL, "%s: the path in the guest is longer than %d bytes or has a newline in it", what,
                        TARGET_LIMIT);
-    char *rest = copy;
-    for (char *part; (part = strsep(&rest, "/"));) {
-        if (strcmp(part, ".") == 0 || strcmp(part, "..") == 0)
-            return err_set(err, EINVAL, "%s: \"%.200s\": . and .. cannot be in the path in the guest", what, text);
-        if (*part)
-            strcat(strcat(target, "/"), part);
-    }
+    if (has_dots(target))
+        return err_set(err, EINVAL, "%s: \"%.200s\": . and .. cannot be in the path in the guest", what, text);
     if (!*target)
         return err_set(err, EINVAL, "%s: the root of the guest cannot be mounted over", what);
     for (size_t i = 0; reserved[i]; i++) {
@@ -192,10 +228,13 @@ static int check_attributes(const char *what, const struct mount_spec *spec, con
 static int check_source(const char *what, struct mount_spec *spec, const char *given, struct err *err)
 {
     struct stat st;
+    struct statfs fs;
     if (fstat(spec->fd, &st) < 0)
         return err_errno(err, errno, "%s: %.300s", what, given);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
         return err_set(err, ENOTDIR, "%s: %.300s: neither a directory nor a regular file", what, given);
+    if (fstatfs(spec->fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+        return err_set(err, EACCES, "%s: %.300s: /proc is not served, because the memory of processes is in it", what, given);
     if (faccessat(spec->fd, "", R_OK | (S_ISDIR(st.st_mode) ? X_OK : 0), AT_EACCESS | AT_EMPTY_PATH) < 0)
         return err_errno(err, errno, "%s: %.300s", what, given);
     spec->is_file = S_ISREG(st.st_mode);
@@ -222,7 +261,7 @@ int mount_spec_read(const char *what, const char *text, struct mount_spec *out, 
     *out = (struct mount_spec){.fd = -1};
     cleanup_free char *copy = strdup(text);
     char *rest = copy;
-    const char *source = next_field(&rest, ':'), *target = next_field(&rest, ':');
+    const char *source = next_path(&rest), *target = next_path(&rest);
     out->options = strdup(rest ? rest : "");
     int rc = copy && out->options ? 0 : err_errno(err, ENOMEM, "%s", what);
     if (rc == 0 && !target)
@@ -265,6 +304,9 @@ static int set_size(const char *what, struct mount_spec *spec, const char *word,
         return err_set(err, EINVAL, "%s: unknown option \"%.60s\"; there is only size=SIZE", what, word);
     if (options_size(word + 5, &size) < 0 || size == 0)
         return err_set(err, EINVAL, "%s: size: \"%.60s\" is no size such as 64M", what, word + 5);
+    if (size < LEAST_MEMORY)
+        return err_set(err, EINVAL, "%s: size: %.60s is too little; at least %dK is needed", what, word + 5,
+                       LEAST_MEMORY >> 10);
     spec->size = size;
     return 0;
 }
@@ -274,10 +316,10 @@ int mount_spec_memory(const char *what, const char *text, struct mount_spec *out
     *out = (struct mount_spec){.fd = -1, .size = DEFAULT_MEMORY, .owner = WORKER_OWNER_RAW};
     cleanup_free char *copy = strdup(text);
     char *rest = copy;
-    const char *target = next_field(&rest, ':');
+    const char *target = next_path(&rest);
     out->options = strdup(rest ? rest : "");
     int rc = copy && out->options ? set_target(what, out, target, err) : err_errno(err, ENOMEM, "%s", what);
-    for (char *word; rc == 0 && (word = next_field(&rest, ','));)
+    for (char *word; rc == 0 && (word = next_option(&rest));)
         rc = set_size(what, out, word, err);
     if (rc < 0)
         mount_spec_free(out);

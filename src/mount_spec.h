@@ -42,6 +42,9 @@ int mount_spec_bind(const char *what, const char *text, struct mount_spec *out, 
 int mount_spec_memory(const char *what, const char *text, struct mount_spec *out, struct err *err);
 void mount_spec_free(struct mount_spec *spec);
 
+/* A path without "//" and a '/' at the end. malloc'd; NULL: no memory. */
+char *mount_spec_tidy(const char *path);
+
 /* Takes the spec over (it is emptied). -EEXIST: the target is taken; -ENOSPC: there are too many; -ENOMEM. */
 int mount_specs_add(struct mount_specs *specs, const char *what, struct mount_spec *spec, struct err *err);
 void mount_specs_free(struct mount_specs *specs);

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/utf8.h"
@@ -22,6 +24,34 @@ void printable(char *text, size_t len)
         else
             at[i++] = '?';
     }
+}
+
+static size_t spell(char out[static 5], uint8_t byte)
+{
+    static const char letters[] = "abtnvfr"; /* from 7 on */
+    if (byte >= 7 && byte <= 13)
+        return (size_t)sprintf(out, "\\%c", letters[byte - 7]);
+    return (size_t)sprintf(out, "\\x%02x", byte);
+}
+
+char *printable_spelled(const char *text)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    size_t len = strlen(text), used = 0;
+    char *out = malloc(4 * len + 1);
+    for (size_t i = 0; out && i < len;) {
+        size_t n = utf8_sequence(at + i, len - i);
+        if (n && !is_control(at + i, n)) {
+            memcpy(out + used, at + i, n);
+            used += n;
+            i += n;
+        } else {
+            used += spell(out + used, at[i++]);
+        }
+    }
+    if (out)
+        out[used] = '\0';
+    return out;
 }
 
 void printable_copy(char *out, size_t size, const void *text, size_t len)

@@ -16,6 +16,7 @@
 enum {
     CTL_VERSION = 2,
     CTL_MAX_FRAME = 64 * 1024,   /* header included */
+    CTL_MAX_HOST_FRAME = 1024 * 1024, /* the same for the host's frames, where READY has said so: long commands are in one */
     CTL_STREAM_WINDOW = 256 * 1024, /* initial credit of each stream, in each direction, in bytes */
 };
 
@@ -37,9 +38,10 @@ enum ctl_type {
      * machine_id 16, hex is lower-case; what is absent stays as it is. May come again at any time. To a guest that is
      * quiet it says that it is a clone: it goes on once it has its own clock and entropy, and counts notices anew. */
     CTL_CONFIG = 2,
-    /* g: {"root":"rw"|"ro","notices":true|false,"mounts":true,"kernel":"6.1..."}: whether gondolin.root carries notices of
-     * what the guest's own processes change, and whether CTL_MOUNTS ("mounts") and its "resume" and "hold"
-     * ("mounts_resume") are understood; jobs and file requests are served from here on */
+    /* g: {"root":"rw"|"ro","notices":true|false,"mounts":true,"kernel":"6.1...","max_frame":N}: whether gondolin.root
+     * carries notices of what the guest's own processes change, whether CTL_MOUNTS ("mounts") and its "resume" and "hold"
+     * ("mounts_resume") are understood, and how long the host's frames may be; jobs and file requests are served from here
+     * on */
     CTL_READY = 3,
     /* h and g: liveness; PONG returns PING's payload (at most 4096 bytes) */
     CTL_PING = 4,

@@ -19,6 +19,8 @@
 #include "src/keeper.h"
 #include "src/libexec.h"
 #include "src/mountpoint.h"
+#include "src/printable.h"
+#include "src/session_name.h"
 
 enum {
     CONSOLE_KEPT = 64 * 1024,
@@ -79,18 +81,49 @@ void supervisor_event(struct supervisor *s, const char *name, struct json_object
     json_object_put(object);
 }
 
-static void set_state(struct supervisor *s, enum supervisor_state state)
+static bool is_paused(const struct supervisor *s)
 {
-    if (s->state == state)
+    return s->state == STATE_RUNNING && s->machine && s->machine->paused;
+}
+
+/* A job would be started whenever somebody resumes the machine, and its caller wait for that without knowing. */
+static void hold_jobs(struct supervisor *s)
+{
+    static const char plain[] = "the sandbox is paused; resume it by its ctl";
+    if (!s->jobs)
         return;
-    s->state = state;
+    if (is_paused(s) && !s->why_paused) {
+        cleanup_free char *shown = printable_spelled(s->session.mountpoint);
+        if (!shown || asprintf(&s->why_paused, "the sandbox is paused; echo resume > %s/ctl", shown) < 0)
+            s->why_paused = NULL;
+    }
+    jobs_hold(s->jobs, !is_paused(s) ? NULL : s->why_paused ? s->why_paused : plain);
+}
+
+const char *supervisor_shown_state(const struct supervisor *s)
+{
+    return is_paused(s) ? "paused" : state_names[s->state];
+}
+
+void supervisor_show_state(struct supervisor *s)
+{
+    const char *name = supervisor_shown_state(s);
+    hold_jobs(s);
+    if (s->session.state && strcmp(s->session.state, name) == 0)
+        return;
     struct json_object *event = json_object_new_object();
-    json_object_object_add(event, "state", json_object_new_string(state_names[state]));
+    json_object_object_add(event, "state", json_object_new_string(name));
     supervisor_event(s, "state", event);
     free(s->session.state);
-    s->session.state = strdup(state_names[state]);
-    if (s->session.directory && (state == STATE_STARTING || state == STATE_RUNNING || state == STATE_STOPPING))
+    s->session.state = strdup(name);
+    if (s->session.directory && s->state >= STATE_STARTING && s->state <= STATE_STOPPING)
         session_publish(&s->session, NULL);
+}
+
+static void set_state(struct supervisor *s, enum supervisor_state state)
+{
+    s->state = state;
+    supervisor_show_state(s);
 }
 
 /* ---- the end ---- */
@@ -197,6 +230,7 @@ void supervisor_publish_machine(struct supervisor *s)
     s->session.checkpoint = base ? strdup(base->name) : NULL;
     s->session.vm_pid = m->vm ? s->backend->pid(m->vm) : 0;
     session_publish(&s->session, NULL);
+    supervisor_show_state(s);
 }
 
 bool supervisor_use_abilities(struct supervisor *s, const struct machine_abilities *abilities)
@@ -460,8 +494,7 @@ static int make_session(struct supervisor *s, struct err *err)
     int rc = session_create(&s->session, err);
     if (rc < 0)
         return rc;
-    const char *base = strrchr(start->mountpoint, '/');
-    s->session.name = strdup(start->options->name ? start->options->name : base && base[1] ? base + 1 : "sandbox");
+    s->session.name = start->options->name ? strdup(start->options->name) : session_name_of(start->mountpoint);
     s->session.mountpoint = strdup(start->mountpoint);
     s->session.image = strdup(start->image->tag ? start->image->tag : start->image->build_id);
     s->session.build_id = strdup(start->image->build_id);
@@ -498,7 +531,8 @@ static int bring_up(struct supervisor *s, struct err *err)
         rc = watch_mounts(s) < 0 ? err_errno(err, errno, "mount: %s", s->start->mountpoint) : 0;
     }
     if (rc == 0) {
-        supervisor_log(s, "sandbox %s: image %s on %s", s->session.id, s->session.image, s->session.mountpoint);
+        cleanup_free char *shown = printable_spelled(s->session.mountpoint);
+        supervisor_log(s, "sandbox %s: image %s on %s", s->session.id, s->session.image, shown ? shown : "?");
         set_state(s, STATE_STARTING);
         rc = supervisor_start_machine(s, err);
     }
@@ -541,6 +575,7 @@ static void take_down(struct supervisor *s)
     job_records_free(&s->records);
     free(s->guest_kernel);
     free(s->template_key);
+    free(s->why_paused);
 }
 
 /* As systemd's machine-id(5) has it: 128 bits of chance, a random UUID's among them. */

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/cleanup.h"
 #include "src/ctl_verbs.h"
+#include "src/printable.h"
 #include "src/supervisor_internal.h"
 
 static void render_readme(void *object, FILE *out)
@@ -81,8 +83,9 @@ static void render_status(void *object, FILE *out)
 {
     const struct supervisor *s = object;
     const struct session *session = &s->session;
-    fprintf(out, "state %s\nid %s\nname %s\nmountpoint %s\nimage %s\nbuild_id %s\n", supervisor_state_name(s->state),
-            session->id, session->name, session->mountpoint, session->image, session->build_id);
+    cleanup_free char *mountpoint = printable_spelled(session->mountpoint); /* a newline in it would begin another key */
+    fprintf(out, "state %s\nid %s\nname %s\nmountpoint %s\nimage %s\nbuild_id %s\n", supervisor_shown_state(s),
+            session->id, session->name, mountpoint ? mountpoint : "?", session->image, session->build_id);
     if (s->machine && s->machine->vm)
         fputs(s->backend->describe(s->machine->vm), out);
     if (s->guest_kernel)
@@ -217,14 +220,27 @@ static int verb_kill(void *object, char **words, size_t count, struct err *err)
 
 /* A pause or resume that the machine monitor works on. */
 struct machine_request {
+    struct supervisor *s;
+    const struct machine *machine;
+    bool pauses;
     struct control_request *request;
     size_t len;
     const char *verb;
 };
 
+static void note_paused(struct supervisor *s, const struct machine *machine, bool paused)
+{
+    if (s->machine != machine) /* another has been restored in its place */
+        return;
+    s->machine->paused = paused;
+    supervisor_show_state(s);
+}
+
 static void machine_done(void *data, int code, const char *sentence)
 {
     struct machine_request *m = data;
+    if (!code)
+        note_paused(m->s, m->machine, m->pauses);
     if (code)
         control_reply_error(m->request, code, "%s: %s", m->verb, sentence);
     else
@@ -243,7 +259,8 @@ static void ask_machine(struct supervisor *s, const char *verb, void (*operation
         free(m);
         return;
     }
-    *m = (struct machine_request){.request = request, .len = len, .verb = verb};
+    *m = (struct machine_request){.s = s, .machine = s->machine, .pauses = operation == s->backend->pause,
+                                  .request = request, .len = len, .verb = verb};
     operation(vm, machine_done, m);
 }
 

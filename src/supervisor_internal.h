@@ -91,12 +91,17 @@ struct supervisor {
     bool quit_wanted;    /* as soon as no operation is under way */
     char why_ended[512]; /* the first reason given */
     char why_gone[128];  /* what a channel said when it broke */
+    char *why_paused;    /* for who wants to start a job meanwhile; NULL before it was ever paused */
 };
 
 /* supervisor_files.c: the files at the top of the mount. 0 or -errno. */
 int supervisor_files_add(struct supervisor *s);
 
 const char *supervisor_state_name(enum supervisor_state state);
+/* The same for who looks at the sandbox: also whether its machine is paused, which changes nothing of what can become of it. */
+const char *supervisor_shown_state(const struct supervisor *s);
+/* That may have changed: tells it to the registry, to who follows the events, and to the jobs. */
+void supervisor_show_state(struct supervisor *s);
 /* One line for log and `gondolin mount -f`; bounded, no newline needed. */
 void supervisor_log(struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One JSON line for `events`: takes ownership of `object`, to which time and name are added. */

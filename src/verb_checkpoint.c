@@ -127,17 +127,18 @@ static int run_import(const struct operands *operands, const void *options)
 }
 
 static const struct action actions[] = {
-    {"create", "[SANDBOX] NAME", "takes one of a running sandbox, which goes on", 1, 2, run_create},
-    {"ls", "", "lists them", 0, 0, checkpoint_ls},
-    {"tree", "", "shows which lies on which", 0, 0, checkpoint_tree},
-    {"show", "NAME", "shows what it is made of and who needs it", 1, 1, checkpoint_show},
+    {"create", "[SANDBOX] NAME", "takes one of a running sandbox, which goes on", 1, 2, run_create, "disk"},
+    {"ls", "", "lists them", 0, 0, checkpoint_ls, "json"},
+    {"tree", "", "shows which lies on which", 0, 0, checkpoint_tree, "json"},
+    {"show", "NAME", "shows what it is made of and who needs it", 1, 1, checkpoint_show, "json"},
     {"diff", "[FROM] NAME", "lists the files added, changed and removed since FROM, or since the image", 1, 2,
-     checkpoint_diff_action},
-    {"describe", "NAME TEXT", "sets its description", 2, 2, run_describe},
-    {"verify", "NAME", "compares every file with its recorded digest, and checks the disks", 1, 1, run_verify},
-    {"rm", "NAME...", "removes it, unless another or a running sandbox lies on it", 1, -1, run_rm},
-    {"export", "NAME FILE", "writes it to a file (-: standard output), with all it lies on but the image", 2, 2, run_export},
-    {"import", "FILE [NAME]", "reads such a file (-: standard input) and prints the name", 1, 2, run_import},
+     checkpoint_diff_action, "json"},
+    {"describe", "NAME TEXT", "sets its description", 2, 2, run_describe, NULL},
+    {"verify", "NAME", "compares every file with its recorded digest, and checks the disks", 1, 1, run_verify, "json"},
+    {"rm", "NAME...", "removes it, unless another or a running sandbox lies on it", 1, -1, run_rm, NULL},
+    {"export", "NAME FILE", "writes it to a file (-: standard output), with all it lies on but the image", 2, 2, run_export,
+     "with-image"},
+    {"import", "FILE [NAME]", "reads such a file (-: standard input) and prints the name", 1, 2, run_import, NULL},
 };
 
 static const struct actions checkpoint_actions = {

@@ -183,11 +183,11 @@ static int run_tag(const struct operands *operands, const void *options)
 }
 
 static const struct action actions[] = {
-    {"ls", "", "lists the images, newest first", 0, 0, run_ls},
-    {"inspect", "IMAGE", "shows what an image is made of", 1, 1, run_inspect},
-    {"verify", "IMAGE", "compares every file with its recorded SHA-256", 1, 1, run_verify},
-    {"rm", "IMAGE...", "removes a tag, and with the last one the image; a build id removes the image", 1, -1, run_rm},
-    {"tag", "IMAGE TAG", "gives an image another name; a name that is taken moves", 2, 2, run_tag},
+    {"ls", "", "lists the images, newest first", 0, 0, run_ls, "json"},
+    {"inspect", "IMAGE", "shows what an image is made of", 1, 1, run_inspect, "json"},
+    {"verify", "IMAGE", "compares every file with its recorded SHA-256", 1, 1, run_verify, "json"},
+    {"rm", "IMAGE...", "removes a tag, and with the last one the image; a build id removes the image", 1, -1, run_rm, "json"},
+    {"tag", "IMAGE TAG", "gives an image another name; a name that is taken moves", 2, 2, run_tag, NULL},
 };
 
 static const struct actions image_actions = {

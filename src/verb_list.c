@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/ended.h"
 #include "src/options.h"
+#include "src/printable.h"
 #include "src/session.h"
 #include "src/verbs.h"
 
@@ -61,6 +63,18 @@ static int image_width(const struct session *s)
     return (int)strlen(text_or(s->image, "-"));
 }
 
+/* A directory can have any name. */
+static void make_printable(char **text)
+{
+    char *shown = printable_spelled(*text);
+    if (!shown) {
+        printable(*text, strlen(*text));
+        return;
+    }
+    free(*text);
+    *text = shown;
+}
+
 static void print_table(const struct session *sessions, size_t count)
 {
     int name = widest(sessions, count, name_width, 4), image = widest(sessions, count, image_width, 5);
@@ -74,6 +88,18 @@ static void print_table(const struct session *sessions, size_t count)
         printf("%-12s  %-*s  %-8s  %-*s  %-7s  %s\n", s->id, name, s->name, text_or(s->state, "-"), image,
                text_or(s->image, "-"), age, s->mountpoint);
     }
+}
+
+static void print_sessions(struct session *sessions, size_t count, bool quiet)
+{
+    for (size_t i = 0; i < count; i++) {
+        make_printable(&sessions[i].name);
+        make_printable(&sessions[i].mountpoint);
+    }
+    if (!quiet)
+        print_table(sessions, count);
+    for (size_t i = 0; quiet && i < count; i++)
+        puts(sessions[i].mountpoint);
 }
 
 static void print_ended_json(const struct ended *list, size_t count)
@@ -115,13 +141,22 @@ static void print_ended(struct ended *list, size_t count)
         struct ended *e = &list[i];
         char age[32];
         ended_format_age(e->ended_ms, age, sizeof age);
+        make_printable(&e->mountpoint);
         printf("%-12s  %s ago  %s: %s\n", e->id, age, e->mountpoint, e->reason);
         if (!e->orderly)
             print_console(e->console);
     }
 }
 
-static int list_ended(bool json)
+static void print_ended_places(struct ended *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        make_printable(&list[i].mountpoint);
+        puts(list[i].mountpoint);
+    }
+}
+
+static int list_ended(bool json, bool quiet)
 {
     struct ended *list;
     size_t count;
@@ -130,6 +165,8 @@ static int list_ended(bool json)
         return verb_failed("list", &err);
     if (json)
         print_ended_json(list, count);
+    else if (quiet)
+        print_ended_places(list, count);
     else
         print_ended(list, count);
     ended_list_free(list, count);
@@ -154,8 +191,10 @@ int verb_list(int argc, char **argv)
     int code;
     if (!options_parse(&usage, argc, argv, &operands, &code))
         return code;
+    if (quiet && json)
+        return verb_refused("list", "--quiet and --json exclude each other");
     if (ended)
-        return list_ended(json);
+        return list_ended(json, quiet);
     struct session *sessions;
     size_t count;
     struct err err;
@@ -163,10 +202,8 @@ int verb_list(int argc, char **argv)
         return verb_failed("list", &err);
     if (json)
         print_json(sessions, count);
-    else if (!quiet)
-        print_table(sessions, count);
-    for (size_t i = 0; quiet && !json && i < count; i++)
-        puts(sessions[i].mountpoint);
+    else
+        print_sessions(sessions, count, quiet);
     session_list_free(sessions, count);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gondolin mount: finds or builds the image, checks the mount point, and starts the supervisor: in the background unless
- * -f is given, returning when the guest is ready. */
+ * -f is given, returning when the guest is ready. As `run` in place of `mount` it is the first half of gondolin run. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,10 +24,31 @@
 #include "src/mountpoint.h"
 #include "src/offline.h"
 #include "src/options.h"
+#include "src/printable.h"
 #include "src/progress.h"
 #include "src/session.h"
+#include "src/session_name.h"
 #include "src/supervisor.h"
 #include "src/verbs.h"
+
+static const char *verb = "mount";
+
+/* Sentences are about a mount and its place. Who calls gondolin run has asked for neither. */
+static int failed(const struct err *err, const char *mountpoint)
+{
+    static const char mount[] = "mount: ";
+    struct err own = *err;
+    char *text = own.text;
+    size_t len = strlen(mountpoint);
+    if (strcmp(verb, "mount") == 0)
+        return verb_failed(verb, err);
+    if (strncmp(text, mount, sizeof mount - 1) == 0)
+        text += sizeof mount - 1;
+    if (len && strncmp(text, mountpoint, len) == 0 && strncmp(text + len, ": ", 2) == 0)
+        text += len + 2;
+    memmove(own.text, text, strlen(text) + 1);
+    return verb_failed(verb, &own);
+}
 
 /* The place to mount on. The directory is locked (flock) for as long as the sandbox lives: two mounts of one path at the
  * same time would otherwise both find it free. */
@@ -105,7 +126,7 @@ static void give_up_place(struct place *place)
 static int build_default(struct err *err)
 {
     static const struct image_recipe recipe = {.source = "debian", .tag = IMAGE_DEFAULT_TAG};
-    fprintf(stderr, "gondolin: mount: there is no image yet; building the default one (Debian, a few minutes, once)\n");
+    fprintf(stderr, "gondolin: %s: there is no image yet; building the default one (Debian, a few minutes, once)\n", verb);
     struct progress progress;
     progress_begin(&progress, stderr);
     int rc = image_build(&recipe, progress_show, &progress, NULL, err);
@@ -136,11 +157,17 @@ static void announce(const struct announcer *a, char kind, const char *text)
     dprintf(a->fd, "%c%s", kind, text);
 }
 
+static void print_ready(const char *mountpoint, const char *id)
+{
+    cleanup_free char *shown = printable_spelled(mountpoint);
+    printf("%s %s\n", shown ? shown : "?", id);
+}
+
 static void ready(void *data, const char *id)
 {
     struct announcer *a = data;
     if (a->foreground) {
-        printf("%s %s\n", a->mountpoint, id);
+        print_ready(a->mountpoint, id);
         fflush(stdout);
         return;
     }
@@ -166,7 +193,7 @@ static int run_in_foreground(const struct supervisor_start *start)
 {
     struct announcer a = {.fd = -1, .foreground = true, .mountpoint = start->mountpoint};
     struct err err = {0};
-    return supervisor_run(start, ready, &a, &err) < 0 ? verb_failed("mount", &err) : 0;
+    return supervisor_run(start, ready, &a, &err) < 0 ? failed(&err, start->mountpoint) : 0;
 }
 
 static void run_daemon(const struct supervisor_start *start, int fd)
@@ -228,7 +255,7 @@ static int wait_until_ready(int fd, pid_t daemon, const char *mountpoint)
     cleanup_close int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     read_announcement(fd, signal_fd, daemon, text, sizeof text, &signal_number);
     if (text[0] == 'R') {
-        printf("%s %s\n", mountpoint, text + 1);
+        print_ready(mountpoint, text + 1);
         return 0;
     }
     while (waitpid(daemon, &status, 0) < 0 && errno == EINTR)
@@ -320,6 +347,12 @@ static int read_all_mounts(const struct mount_options *o, const struct mount_con
     return rc < 0 ? err_wrap(err, "mount") : 0;
 }
 
+static int check_name(const struct mount_options *o, struct err *err)
+{
+    int rc = o->name ? session_name_check(o->name, err) : 0;
+    return rc < 0 ? err_wrap(err, "mount") : 0;
+}
+
 static int read_hook(const struct mount_options *o, struct vfs_hook_spec *to, struct err *err)
 {
     int rc = o->vfs_hook ? vfs_hook_spec_read(o->vfs_hook, to, err) : 0;
@@ -340,6 +373,7 @@ static int mount_offline(const char *checkpoint, const char *directory, bool for
 
 int verb_mount(int argc, char **argv)
 {
+    verb = argv[0];
     bool foreground = false;
     const char *offline = NULL;
     struct mount_options options = {0};
@@ -352,7 +386,7 @@ int verb_mount(int argc, char **argv)
     };
     mount_options_table(&options, shared);
     const struct usage usage = {
-        .verb = "mount",
+        .verb = verb,
         .operands = "DIRECTORY",
         .about = "Boots a sandbox and shows it as DIRECTORY, which must be empty or absent. Returns when the guest is\n"
                  "ready and prints the mount point and the sandbox's id. README in the directory tells how to use it.",
@@ -378,6 +412,7 @@ int verb_mount(int argc, char **argv)
     struct mount_specs mounts = {0};
     struct vfs_hook_spec hook = {0};
     int rc = mount_config_open(&options, &config, &err);
+    rc = rc ? rc : check_name(&options, &err);
     rc = rc ? rc : read_all_mounts(&options, &config, &mounts, &err);
     rc = rc ? rc : read_hook(&options, &hook, &err);
     rc = rc ? rc : make_files_absolute(&options, &absolute, &err);
@@ -389,12 +424,12 @@ int verb_mount(int argc, char **argv)
         mount_from_close(&from);
         mount_config_close(&config);
         mount_options_free(&options);
-        return verb_failed("mount", &err);
+        return failed(&err, operand_at(&operands, 0));
     }
     sigset_t signals;
     block_signals(&signals);
     if (take_place(operand_at(&operands, 0), &place, &err) < 0) {
-        code = verb_failed("mount", &err);
+        code = failed(&err, operand_at(&operands, 0));
     } else {
         struct supervisor_start start = {.options = &options, .mountpoint = place.path, .made_mountpoint = place.made,
                                          .image = &image, .from = options.from ? &from.checkpoint : NULL,

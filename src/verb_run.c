@@ -12,6 +12,7 @@
 
 #include "src/cleanup.h"
 #include "src/job_client.h"
+#include "src/libexec.h"
 #include "src/mount_options.h"
 #include "src/options.h"
 #include "src/session.h"
@@ -25,7 +26,7 @@ struct one_shot {
     int ready_fd;     /* its standard output: a line when ready */
 };
 
-/* The words of `gondolin mount -f`, NULL-terminated; the array is malloc'd. */
+/* The words of `gondolin mount -f`, which as `run` knows whom it speaks to; NULL-terminated, the array is malloc'd. */
 static const char **mount_words(const struct one_shot *o, const struct option_list *passed)
 {
     const char **words = calloc(passed->count + 6, sizeof *words);
@@ -33,7 +34,7 @@ static const char **mount_words(const struct one_shot *o, const struct option_li
         return NULL;
     size_t n = 0;
     words[n++] = "gondolin";
-    words[n++] = "mount";
+    words[n++] = "run";
     words[n++] = "-f";
     for (size_t i = 0; i < passed->count; i++)
         words[n++] = passed->words[i];
@@ -43,7 +44,7 @@ static const char **mount_words(const struct one_shot *o, const struct option_li
 }
 
 /* In the child. Keys pressed here are not for the supervisor, and it ends when we do, however that comes about. */
-static void become_supervisor(const char **words, int ready_fd, pid_t parent)
+static void become_supervisor(const char *engine, const char **words, int ready_fd, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -52,22 +53,23 @@ static void become_supervisor(const char **words, int ready_fd, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     int null = open("/dev/null", O_RDONLY);
     if (getppid() == parent && null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(ready_fd, STDOUT_FILENO) >= 0)
-        execv("/proc/self/exe", (char *const *)words);
+        execv(engine, (char *const *)words);
     _exit(EXIT_GONDOLIN);
 }
 
 static int start_supervisor(struct one_shot *o, const struct option_list *passed, struct err *err)
 {
+    cleanup_free char *engine = libexec_path("gondolin-engine");
     const char **words = mount_words(o, passed);
     int ends[2];
-    if (!words || pipe2(ends, O_CLOEXEC) < 0) {
+    if (!engine || !words || pipe2(ends, O_CLOEXEC) < 0) {
         free(words);
-        return err_errno(err, errno, "mount");
+        return err_errno(err, errno, "gondolin-engine");
     }
     pid_t parent = getpid();
     o->supervisor = fork();
     if (o->supervisor == 0)
-        become_supervisor(words, ends[1], parent);
+        become_supervisor(engine, words, ends[1], parent);
     int code = errno;
     free(words);
     close(ends[1]);
@@ -75,7 +77,7 @@ static int start_supervisor(struct one_shot *o, const struct option_list *passed
     if (o->supervisor > 0)
         return 0;
     o->supervisor = 0;
-    return err_errno(err, code, "mount");
+    return err_errno(err, code, "gondolin-engine");
 }
 
 /* 1: ready; 0: it ended instead, having said why; -N: signal N came. */

@@ -26,7 +26,13 @@ static struct json_object *to_json(const char *value)
     return *end || errno || strcmp(again, value) != 0 ? json_object_new_string(value) : json_object_new_int64(number);
 }
 
-static void print_json(char *status)
+/* Of these the file has only what can be shown on a line, and a name stays text also where it is a number. */
+static const char *true_text(const struct session *session, const char *key)
+{
+    return strcmp(key, "name") == 0 ? session->name : strcmp(key, "mountpoint") == 0 ? session->mountpoint : NULL;
+}
+
+static void print_json(char *status, const struct session *session)
 {
     struct json_object *object = json_object_new_object();
     char *rest = status;
@@ -35,7 +41,8 @@ static void print_json(char *status)
         if (!value)
             continue;
         *value++ = '\0';
-        json_object_object_add(object, line, to_json(value));
+        const char *text = true_text(session, line);
+        json_object_object_add(object, line, text ? json_object_new_string(text) : to_json(value));
     }
     puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(object);
@@ -86,12 +93,10 @@ int verb_status(int argc, char **argv)
         return verb_failed("status", &err);
     cleanup_free char *status = NULL;
     int rc = read_status(&session, &status, &err);
-    session_close(&session);
-    if (rc < 0)
-        return verb_failed("status", &err);
-    if (json)
-        print_json(status);
-    else
+    if (rc == 0 && json)
+        print_json(status, &session);
+    else if (rc == 0)
         print_text(status);
-    return 0;
+    session_close(&session);
+    return rc < 0 ? verb_failed("status", &err) : 0;
 }

@@ -15,6 +15,7 @@ include $(top_srcdir)/tests/unit/nodes.mk
 include $(top_srcdir)/tests/unit/hostview.mk
 include $(top_srcdir)/tests/unit/printable.mk
 include $(top_srcdir)/tests/unit/config.mk
+include $(top_srcdir)/tests/unit/mount-spec.mk
 include $(top_srcdir)/tests/unit/control.mk
 include $(top_srcdir)/tests/unit/nearest.mk
 include $(top_srcdir)/tests/unit/session.mk

@@ -53,6 +53,12 @@ mistake 'no sandbox is running' shell
 mistake 'no sandbox is running' attach
 mistake '--json takes no value' status --json=1
 mistake 'extra' list extra
+mistake '--quiet and --json exclude each other' list -q --json
+mistake 'checkpoint: --disk means nothing to ls' checkpoint --disk ls
+mistake '--with-image means nothing to ls' checkpoint --with-image ls
+mistake '--with-image means nothing to create' checkpoint create --with-image a
+mistake '--json means nothing to rm' checkpoint --json rm a
+mistake 'image: --json means nothing to tag' image --json tag busybox other
 mistake 'something is missing: gondolin checkpoint ACTION' checkpoint
 mistake 'lss: no such action; did you mean "ls"?' checkpoint lss
 mistake 'show takes NAME' checkpoint show
@@ -67,8 +73,15 @@ mistake '"..": a name is 1 to 64' restore ..
 mistake 'something is missing: gondolin restore [SANDBOX]' restore
 mistake '"extra" is one word too many' gc extra
 mistake 'no-such-file' checkpoint import "$scratch/no-such-file"
+mistake 'mount: --name a/b: a name has neither' mount --name a/b "$scratch/sb"
+mistake '--name a?b: a name has neither' mount --name "$(printf 'a\nb')" "$scratch/sb"
+mistake 'longer than 64 bytes' mount --name "$(printf '%065d' 0)" "$scratch/sb"
+mistake '--name: the name is empty' mount --name '' "$scratch/sb"
 mistake 'no-such-image' mount --image no-such-image "$scratch/sb"
 mistake 'at least 128M is needed' mount --image busybox --memory 1 "$scratch/sb"
+mistake 'gondolin: run: image no-such-image: there is none' run --image no-such-image -- true
+mistake 'gondolin: run: --memory 1X: not a size' run --memory 1X -- true
+mistake 'gondolin: run: --bind: /nowhere: No such file' run --image busybox --bind /nowhere:/srv -- true
 mistake 'at least 128M is needed' run --image busybox --memory 1 -- true
 [ ! -e "$scratch/sb" ] || fail 'a refused mount made its mount point'
 

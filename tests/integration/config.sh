@@ -52,7 +52,7 @@ foreground: cannot stand in a file|{"foreground": true}
 END
 refused 125 'mount: .*/none.json: No such file' gondolin mount --config "$home/none.json" "$scratch/refused"
 refused 125 'mount: .*/home: Is a directory' gondolin mount --config "$home" "$scratch/refused"
-refused 125 'mount: .*/wrong.json: foreground' gondolin run --config "$home/wrong.json" -- true
+refused 125 "run: $home/wrong.json: foreground" gondolin run --config "$home/wrong.json" -- true
 head -c 1048577 /dev/zero | tr '\0' ' ' >"$home/long.json"
 refused 125 'longer than 1048576 bytes' gondolin mount --config "$home/long.json" "$scratch/refused"
 # What the monitor cannot do is refused in one message, wherever it was said.

@@ -9,7 +9,7 @@ head -c 3000 /dev/urandom >"$scratch/binary"
 
 # refuses FILE PATTERN INPUT: writing the file INPUT fails, and error says so.
 refuses() {
-    if timeout 20 sh -c "cat '$3' >'$sb/$1'" 2>/dev/null; then fail "$1 takes $3"; fi
+    if timeout 20 sh -c "dd bs=1M if='$3' >'$sb/$1'" 2>/dev/null; then fail "$1 takes $3"; fi
     grep -q "$2" "$sb/error" || fail "$1 with $3: error says '$(cat "$sb/error")', not '$2'"
 }
 

@@ -28,6 +28,8 @@ exits 126 -- /etc/passwd
 exits 125 --env NO_SUCH_VARIABLE -- true
 exits 124 --timeout 200 -- sleep 20
 exits 126 --user no-such-user -- true
+exits 125 --workdir etc -- true
+says '"etc" is not the absolute path of a directory' err
 
 exits 7 -- sh -c 'echo to stdout; echo to stderr >&2; exit 7'
 [ "$(cat "$scratch/out") / $(cat "$scratch/err")" = 'to stdout / to stderr' ] || fail 'stdout and stderr are mixed'
@@ -39,6 +41,17 @@ exits 0 -- printf '%s,' 'a b' '' '*' '$HOME' "it's" '
 '
 [ "$(cat "$scratch/out")" = "a b,,*,\$HOME,it's,
 ," ] || fail "arguments arrive as $(cat "$scratch/out")"
+
+# As many arguments as xargs gives by default, and then some; beyond the limit there is a sentence.
+count=$(seq -f '%020.0f' 100000 | xargs gondolin exec -- sh -c 'echo $#' sh | awk '{ n += $1 } END { print n }')
+[ "$count" = 100000 ] || fail "of the arguments of xargs $count arrived"
+[ "$(seq -f '%020.0f' 6000 | xargs "$sb/bin/echo" | wc -w)" = 6000 ] || fail 'bin/ takes fewer arguments'
+seq -f '%020.0f' 12000 >"$scratch/words"
+[ "$(xargs -s 262000 gondolin exec -- echo <"$scratch/words" | wc -w)" = 12000 ] || fail 'many arguments'
+seq -f '%020.0f' 14000 >"$scratch/words"
+# shellcheck disable=SC2046 # many words
+exits 125 -- echo $(cat "$scratch/words")
+says 'bytes in one write; at most 262144 are taken' err
 
 # Any bytes, any amount, both ways; the end of input is seen.
 head -c 3000000 /dev/urandom >"$scratch/random"

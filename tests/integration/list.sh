@@ -31,6 +31,22 @@ refused 125 '2 sandboxes are running' gondolin exec -- true
 [ "$(gondolin list -q | tr '\n' ' ')" = "$one $sb " ] || fail 'not listed by age'
 [ "$(gondolin exec other -- hostname)" = other ] || fail 'not found by the name given'
 
+# A paused one says so, and starts nothing that would wait unseen.
+ls "$one/bin" >"$scratch/out"
+echo pause >"$one/ctl"
+grep -qx 'state paused' "$one/status" || fail "the status of a paused sandbox: $(cat "$one/status")"
+gondolin list | grep -Eq "^$id  one +paused " || fail "list of a paused sandbox: $(gondolin list)"
+gondolin list --json | jq -e '.[0].state == "paused" and .[1].state == "running"' >/dev/null || fail 'list --json of a paused sandbox'
+gondolin status --json one | jq -e '.state == "paused"' >/dev/null || fail 'status --json of a paused sandbox'
+refused 125 "the sandbox is paused; echo resume > $one/ctl" gondolin exec one -- true
+refused 125 'the sandbox is paused' gondolin shell one
+refused 125 'the sandbox is paused' "$one/bin/true"
+timeout 10 sh -c "echo true >'$one/run'" 2>/dev/null && fail 'run in a paused sandbox succeeds'
+grep -q 'run: the sandbox is paused' "$one/error" || fail "run in a paused sandbox: $(cat "$one/error")"
+echo resume >"$one/ctl"
+grep -qx 'state running' "$one/status" || fail "the status after resume: $(cat "$one/status")"
+timeout 20 gondolin exec one -- true || fail 'exec after resume'
+
 # Following the console.
 (timeout 5 gondolin attach one || true) >"$scratch/console" &
 echo 'sleep 1; echo printed on the console >/dev/console' >"$one/run"
@@ -55,6 +71,22 @@ refused 125 'no running sandbox' gondolin umount other
 sandbox three
 umount "$sb" 2>/dev/null || fusermount3 -u "$sb"
 expect_nothing_left
+
+# A directory of any name: it is no key of the status, no terminal obeys it, JSON has it as it is; the guest's host name fits.
+sandbox "$(printf 'odd\nstate x\033[2J_%080d' 0)"
+shown=$(printf 'odd\\nstate x\\x1b[2J_%080d' 0)
+grep -qF "$scratch/$shown " "$scratch/mount.out" || fail "mount prints $(cat "$scratch/mount.out")"
+[ "$(status_of state)" = running ] || fail "the directory's name is a key: $(cat "$sb/status")"
+[ "$(status_of mountpoint)" = "$scratch/$shown" ] || fail "mountpoint: $(status_of mountpoint)"
+gondolin status | grep -qxF "mountpoint $scratch/$shown" || fail "status prints $(gondolin status)"
+gondolin status --json | jq -e --arg path "$sb" '.mountpoint == $path and .state == "running"' >/dev/null || fail 'status --json'
+gondolin list --json | jq -e --arg path "$sb" '.[0].mountpoint == $path' >/dev/null || fail "$(gondolin list --json)"
+[ "$(gondolin list -q)" = "$scratch/$shown" ] || fail "list -q: $(gondolin list -q)"
+[ "$(gondolin list | wc -l)" = 2 ] || fail "list: $(gondolin list)"
+[ "$(gondolin exec -- hostname)" = "$(printf 'odd-state-x--2J-%048d' 0)" ] || fail "hostname: $(gondolin exec -- hostname)"
+timeout 20 gondolin umount "$sb" || fail 'umount of an odd name'
+gondolin list --ended | grep -qF " $scratch/$shown:" || fail "list --ended: $(gondolin list --ended)"
+[ "$(gondolin list --ended -q | head -n 1)" = "$scratch/$shown" ] || fail "list --ended -q: $(gondolin list --ended -q)"
 
 # A supervisor that does not answer is ended by force.
 sandbox four

@@ -46,7 +46,7 @@ struct controlbench {
     unsigned logs, events;
     uint64_t notices;
     struct ctl_header frame; /* what cb_agent_take returned */
-    uint8_t payload[CTL_MAX_FRAME];
+    uint8_t payload[CTL_MAX_HOST_FRAME];
     size_t payload_len;
 };
 

@@ -122,9 +122,9 @@ Test(config, separators_in_paths_and_patterns_survive)
     struct mount_spec spec;
     struct err err;
     cr_assert(mkdtemp(top));
-    snprintf(path, sizeof path, "%s/a:b,c\\:d", top);
+    snprintf(path, sizeof path, "%s/a:b,c\\:d\\,e", top);
     cr_assert_eq(mkdir(path, 0700), 0);
-    struct parsed p = parse_below(top, "{\"bind\": [{\"source\": \"a:b,c\\\\:d\", \"target\": \"/srv/x:y,z\","
+    struct parsed p = parse_below(top, "{\"bind\": [{\"source\": \"a:b,c\\\\:d\\\\,e\", \"target\": \"/srv/x:y,z\","
                                        " \"readonly\": true, \"shadow\": [\"a,b\", \"c:d\", \"!e\\\\,f=g\"]}]}");
     cr_assert_eq(p.rc, 0, "%s", p.err.text);
     cr_assert_eq(mount_spec_bind("bind", p.options.binds.words[0], &spec, &err), 0, "%s", err.text);

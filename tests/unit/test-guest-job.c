@@ -50,6 +50,16 @@ static bool exit_came(struct guesthost *h, void *data)
     return job->exit != NULL;
 }
 
+Test(guest_job, a_command_can_be_longer_than_the_guests_own_frames)
+{
+    static char json[4 * CTL_MAX_FRAME];
+    size_t len = (size_t)sprintf(json, "{\"argv\":[\"sh\",\"-c\",\"echo $#\",\"sh\"");
+    for (int i = 0; i < 2000; i++)
+        len += (size_t)sprintf(json + len, ",\"%0100d\"", i);
+    strcpy(json + len, "]}");
+    cr_assert_str_eq(guesthost_run(host, json)->out[CTL_STDOUT], "2000\n");
+}
+
 Test(guest_job, output_and_status_arrive)
 {
     const struct hostjob *job = guesthost_run(host, "{\"cmd\":\"echo out; echo err >&2; exit 3\"}");

@@ -121,6 +121,11 @@ Test(image, tags_are_for_images_of_the_store)
     cr_expect_eq(image_tag(directory, "x", &err), -EINVAL);
     cr_expect_eq(image_tag("busybox", "a/b", &err), -EINVAL);
     cr_expect_eq(image_tag("nothing", "x", &err), -ENOENT);
+    cr_expect_eq(image_tag("busybox", id, &err), -EINVAL);
+    cr_expect_eq(image_tag("busybox", "0123abc", &err), -EINVAL);
+    cr_expect(strstr(err.text, "looks like a build id"), "%s", err.text);
+    cr_expect_eq(image_tag("busybox", "decade", &err), 0, "a word");
+    cr_expect_eq(image_tag("busybox", "20261126-a", &err), 0);
 }
 
 Test(image, list_shows_damaged_ones)

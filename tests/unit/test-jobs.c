@@ -65,6 +65,7 @@ Test(jobs, values_are_checked_and_read_back)
     cr_expect_eq(cb_put(b, "jobs/j/env", "=1"), -EINVAL);
     cr_expect_eq(cb_put(b, "jobs/j/cwd", ""), -EINVAL);
     cr_expect_eq(cb_put(b, "jobs/j/cwd", "/a\n/b"), -EINVAL);
+    cr_expect_eq(cb_put(b, "jobs/j/cwd", "srv"), -EINVAL);
     cr_expect_eq(cb_put(b, "jobs/j/cwd", "/srv\n"), 0);
     cr_expect_str_eq(cb_get(b, "jobs/j/cwd"), "/srv\n");
     static const char *const bad_times[] = {"", "0", "-1", "1x", "99999999999999999999", "max1", "1 2"};
@@ -88,7 +89,10 @@ Test(jobs, lines_written_one_by_one_add_up)
     cr_expect_str_eq(cb_get(b, "jobs/j/env"), "A=1\nB=2\n");
     cr_expect_eq(cb_write_at(b, h, "C=3\n", 4, 0, 0), 0);
     cr_expect_str_eq(cb_get(b, "jobs/j/env"), "C=3\n");
-    static char big[64 * 1024];
+    cr_expect_eq(cb_write_at(b, h, "D=a", 3, 0, 0), 0);
+    cr_expect_eq(cb_write_at(b, h, "b E=c\n", 6, 3, 0), 0, "a word in two pieces");
+    cr_expect_str_eq(cb_get(b, "jobs/j/env"), "D=ab\nE=c\n");
+    static char big[192 * 1024];
     memset(big, 'v', sizeof big);
     big[0] = 'B', big[1] = '=';
     cr_expect_eq(cb_write_at(b, h, big, sizeof big, 0, 0), 0);
@@ -138,6 +142,29 @@ Test(jobs, what_is_started_is_what_was_written)
     cr_expect_str_eq((const char *)b->payload,
                      "{\"argv\":[\"prog\",\"a b\",\"cd\",\"'\"],\"env\":{\"K\":\"v w\"},\"user\":\"nobody\","
                      "\"timeout_ms\":7,\"stdin\":false}");
+    cb_free(b);
+}
+
+Test(jobs, a_long_command_is_one_write_and_one_frame)
+{
+    enum { LIMIT = 256 * 1024 };
+    static char words[LIMIT + 1];
+    struct controlbench *b = cb_new_jobs();
+    cb_mkdir(b, "jobs", "j");
+    memset(words, '/', LIMIT);
+    for (size_t i = 4; i < LIMIT; i += 100)
+        words[i] = ' ';
+    cr_expect_eq(cb_put(b, "jobs/j/argv", words), 0);
+    cr_expect_eq(cb_put(b, "jobs/j/ctl", "start"), -EMSGSIZE, "an agent of before takes 64 KiB");
+    cb_free(b);
+    b = cb_new_jobs_silent();
+    cb_mkdir(b, "jobs", "j");
+    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":2}");
+    cb_agent_json(b, CTL_READY, 0, "{\"max_frame\":1048576}");
+    cr_expect_eq(cb_put(b, "jobs/j/argv", words), 0);
+    cr_expect_eq(cb_put(b, "jobs/j/ctl", "start"), 0);
+    cr_assert(cb_agent_find(b, CTL_JOB_START));
+    cr_expect_gt(b->payload_len, (size_t)LIMIT);
     cb_free(b);
 }
 

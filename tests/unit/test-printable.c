@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/printable.h"
@@ -31,6 +32,21 @@ Test(printable, what_is_not_utf8_does_not)
     cr_expect_str_eq(shown("\xed\xa0\x80"), "???", "a surrogate");
     cr_expect_str_eq(shown("\xf4\x90\x80\x80"), "????", "beyond Unicode");
     cr_expect_str_eq(shown("x\xe2\x82"), "x??", "cut off");
+}
+
+static void expect_spelled(const char *text, const char *expected)
+{
+    char *out = printable_spelled(text);
+    cr_expect_str_eq(out, expected);
+    free(out);
+}
+
+Test(printable, what_cannot_be_shown_is_spelled)
+{
+    expect_spelled("", "");
+    expect_spelled("/plain \\ \u00e9", "/plain \\ \u00e9");
+    expect_spelled("a\nstate x\t\033[2J\x7f", "a\\nstate x\\t\\x1b[2J\\x7f");
+    expect_spelled("\xc2\x9b" "2J\xff", "\\xc2\\x9b" "2J\\xff");
 }
 
 Test(printable, a_copy_is_cut_and_stays_whole)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "src/session.h"
+#include "src/session_name.h"
 
 static char runtime[64];
 
@@ -260,4 +261,54 @@ Test(session, a_runtime_directory_that_is_missing_is_named)
     setenv("XDG_RUNTIME_DIR", "/nonexistent/runtime", 1);
     cr_assert_eq(session_create(&s, &err), -ENOENT);
     cr_assert_not_null(strstr(err.text, "/nonexistent/runtime"), "%s", err.text);
+}
+
+static void expect_host_name(const char *name, const char *expected)
+{
+    char out[HOST_NAME_LEN + 1];
+    session_host_name(name, out);
+    cr_expect_str_eq(out, expected, "%s", name);
+}
+
+Test(session, a_host_name_is_one_whatever_the_name)
+{
+    char longest[HOST_NAME_LEN + 1] = {0}, longer[100] = {0};
+    memset(longest, 'a', HOST_NAME_LEN);
+    memset(longer, 'a', sizeof longer - 1);
+    expect_host_name("Web.example-2", "Web.example-2");
+    expect_host_name("my_sand box\n\u00e9x", "my-sand-box---x");
+    expect_host_name("-.a.-", "a");
+    expect_host_name("...", "sandbox");
+    expect_host_name("", "sandbox");
+    expect_host_name(longer, longest);
+}
+
+static void expect_name_of(const char *mountpoint, const char *expected)
+{
+    char *name = session_name_of(mountpoint);
+    cr_expect_str_eq(name, expected);
+    free(name);
+}
+
+Test(session, a_directory_names_its_sandbox)
+{
+    expect_name_of("/home/me/sb", "sb");
+    expect_name_of("/what? \u00e9", "what? \u00e9");
+    expect_name_of("/a\nb\033[2J\xff", "a-b-[2J-");
+    expect_name_of("/", "sandbox");
+}
+
+Test(session, names_that_cannot_be_given)
+{
+    char longest[SESSION_NAME_MAX + 2] = {0};
+    const char *wrong[] = {"", "a/b", "/", "a\nb", "\033[2J", "\xff"};
+    struct err err = {0};
+    memset(longest, 'a', SESSION_NAME_MAX);
+    cr_expect_eq(session_name_check(longest, &err), 0);
+    cr_expect_eq(session_name_check("a b \u00e9 ..", &err), 0);
+    longest[SESSION_NAME_MAX] = 'a';
+    cr_expect_eq(session_name_check(longest, &err), -EINVAL);
+    cr_expect(strstr(err.text, "64 bytes"), "%s", err.text);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_expect_eq(session_name_check(wrong[i], &err), -EINVAL, "%s", wrong[i]);
 }

@@ -370,7 +370,7 @@ static void open_link(struct world *w, bool greet)
     static const struct {
         struct ctl_header header;
         char text[13];
-    } greeting = {{.length = sizeof(struct ctl_header) + 13, .type = CTL_HELLO}, "{\"version\":1}"};
+    } greeting = {{.length = sizeof(struct ctl_header) + 13, .type = CTL_HELLO}, "{\"version\":2}"};
     static const struct ctl_header is_ready = {.length = sizeof is_ready, .type = CTL_READY};
     int ends[2];
     w->loop = loop_new();

@@ -352,7 +352,8 @@ static void mount_wanted(struct request *r, int session_error)
     }
 }
 
-/* So that several requests are under way for one who reads a file from its beginning to its end: the kernel's 128 KiB are less than one.
+/* So that several requests are under way for one who reads a file from its beginning to its end: the kernel's 128 KiB are less
+ * than one.
  * Only after the session's first answer, which sets it. */
 static void read_further_ahead(void)
 {

@@ -178,6 +178,12 @@ static bool is_worth_shutting_down(const struct supervisor *s)
     return !supervisor_is_one_shot(s) || !throw_away || host_mounts_any(s->mounts);
 }
 
+/* Whether it goes on shows by itself: the guest ends, or the limit is over. */
+static void resumed_to_end(void *data, int code, const char *sentence)
+{
+    (void)data, (void)code, (void)sentence;
+}
+
 void supervisor_stop(struct supervisor *s, bool orderly, const char *why)
 {
     if (s->state == STATE_EXITED || s->state == STATE_FAILED)
@@ -201,6 +207,8 @@ void supervisor_stop(struct supervisor *s, bool orderly, const char *why)
         struct json_object *request = json_object_new_object();
         json_object_object_add(request, "grace_ms", json_object_new_int(JOB_GRACE_MS));
         if (agent_link_send_json(s->machine->link, CTL_SHUTDOWN, 0, request)) {
+            if (s->machine->paused)
+                s->backend->resume(s->machine->vm, resumed_to_end, s);
             s->stop_timer = loop_timer(s->loop, SHUTDOWN_LIMIT_MS, shutdown_took_too_long, s);
             return;
         }

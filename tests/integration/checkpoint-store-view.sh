@@ -70,6 +70,7 @@ wait $! || true
 eventually 10 no_processes || fail 'something goes on'
 gondolin list || fail 'list'
 [ -z "$(our_mounts)" ] || fail 'a dead mount stays'
+gondolin gc >/dev/null || fail 'gc'
 expect_nothing_left
 gondolin checkpoint verify after >/dev/null || fail 'looking has changed it'
 gondolin checkpoint rm after || fail 'rm afterwards'

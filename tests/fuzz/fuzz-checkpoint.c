@@ -2,7 +2,7 @@
 /* What an imported checkpoint consists of: a manifest (input that begins with '{') or a disk. What
  * checkpoint_manifest_parse accepts survives being written and read again; qcow2_check and the functions that look at a
  * header end on any bytes, and what passed the check passes it with another disk below.
- * SOURCES: images/checkpoint_manifest.c images/store.c images/files.c images/names.c images/json_members.c images/manifest_files.c images/digest.c vmm/qcow2*.c src/err.c -ljson-c -lcrypto */
+ * SOURCES: images/checkpoint_manifest.c images/store.c images/files.c images/names.c images/json_members.c images/manifest_files.c images/digest.c images/interrupt.c vmm/qcow2*.c src/err.c -ljson-c -lcrypto */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

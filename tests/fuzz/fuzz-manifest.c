@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* manifest_parse on any bytes: what it accepts keeps the promises of images/manifest.h and survives being written and
  * read again.
- * SOURCES: images/manifest.c images/manifest_*.c images/json_members.c images/digest.c src/err.c -ljson-c -lcrypto */
+ * SOURCES: images/manifest.c images/manifest_*.c images/json_members.c images/digest.c images/interrupt.c src/err.c -ljson-c -lcrypto */
 #include <string.h>
 
 #include "images/manifest.h"

@@ -23,7 +23,8 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-if ! gondolin image inspect default >/dev/null 2>&1; then
+# One of an earlier gondolin may have an agent that speaks another protocol.
+if ! gondolin image inspect default >/dev/null 2>&1 || ! gondolin run -- true >/dev/null 2>&1; then
     say 'The default image: Debian, built once'
     show 'gondolin build debian --tag default'
 fi

@@ -122,7 +122,7 @@ static void handle_hello(struct agent_link *link, const uint8_t *payload, size_t
         close_link(link, "the guest agent sent a malformed greeting");
     } else if (json_object_get_int(version) != CTL_VERSION) {
         char why[128];
-        snprintf(why, sizeof why, "the guest agent speaks protocol %d, this gondolin speaks %d; rebuild the image",
+        snprintf(why, sizeof why, "the guest agent speaks protocol %d, this gondolin speaks %d; build the image again with gondolin build",
                  json_object_get_int(version), CTL_VERSION);
         close_link(link, why);
     } else {

@@ -15,7 +15,7 @@ control-garbage guest agent
 control-huge-length guest agent sent a frame of an impossible length
 control-truncated connection to the guest agent ended
 control-no-greeting did not greet first
-control-wrong-version speaks protocol 99.*rebuild the image
+control-wrong-version speaks protocol 99.*build the image again
 control-deep-greeting malformed greeting
 control-two-greetings malformed greeting
 control-unknown-frame impossible frame (type 77

@@ -2,6 +2,7 @@
 """The sandbox under test, and the bare machine it is compared with."""
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -113,6 +114,11 @@ class Sandbox:
             return [word.decode() for word in cmdline.read().split(b"\0")[:-1]]
 
 
+def window(word):
+    """The memory that a sandbox shares with its machine: nobody but a bare one has it."""
+    return re.sub(r"^memory-backend-file,id=window,size=(\d+),.*", r"memory-backend-ram,id=window,size=\1", word)
+
+
 def disk_node(word):
     """The root disk, where a word of the command line describes it."""
     return json.loads(word) if word.startswith('{"driver":"qcow2"') else None
@@ -133,7 +139,7 @@ class BareRecipe:
             out.write(newc_archive({"init": init.read()}, 0o100755))
 
     def argv(self, sockets):
-        words = list(self.words)
+        words = [window(word) for word in self.words]
         words[words.index("-initrd") + 1] = self.initramfs
         for i, word in enumerate(words):
             if word.startswith("socket,id="):
@@ -229,7 +235,7 @@ class Loaded:
             end.close()
         port = self.sockets["port1"]
         port.settimeout(START_LIMIT)
-        self.send(port, self.CONFIG, {"version": 1, "hostname": "bare", "realtime_ns": time.time_ns(), "entropy": "00" * 32,
+        self.send(port, self.CONFIG, {"version": 2, "hostname": "bare", "realtime_ns": time.time_ns(), "entropy": "00" * 32,
                                       "machine_id": "0" * 32})
         self.wait_for(port, self.READY)
         self.send(port, self.JOB_START, {"cmd": "true", "stdin": False}, 1)
@@ -242,7 +248,7 @@ class Loaded:
         return f"{os.path.dirname(memory['mem-path'])}/state"
 
     def argv(self, words, sockets, state_fd):
-        words = list(words)
+        words = [window(word) for word in words]
         for i, word in enumerate(words):
             if word.startswith("socket,id="):
                 name = word.split(",")[1][3:]

@@ -214,11 +214,11 @@ int hostdir_enter_fd(struct hostdir *hostdir, int fd, struct vfs_entry *out)
 {
     struct stat st;
     cleanup_close int owned = fd;
-    int rc = hostdir_check_below(hostdir, owned);
-    if (rc < 0)
-        return rc;
     if (fstatat(owned, "", &st, AT_EMPTY_PATH) < 0)
         return hostdir_error();
+    int rc = hostdir_check_below(hostdir, owned, st.st_dev);
+    if (rc < 0)
+        return rc;
     struct vfs_node *fresh = malloc(sizeof *fresh);
     if (!fresh)
         return -ENOMEM;

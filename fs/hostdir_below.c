@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "fs/hostdir_internal.h"
@@ -61,13 +60,10 @@ static bool is_sandbox(const struct hostdir *hostdir, int fd)
     return !mounts || may_be_sandbox(mounts, st.stx_mnt_id);
 }
 
-int hostdir_check_below(const struct hostdir *hostdir, int fd)
+int hostdir_check_below(const struct hostdir *hostdir, int fd, dev_t dev)
 {
-    struct statx st;
     struct statfs fs;
-    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
-        return hostdir_error();
-    if (hostdir->root && makedev(st.stx_dev_major, st.stx_dev_minor) == hostdir->devices[0])
+    if (hostdir->root && dev == hostdir->devices[0])
         return 0;
     if (fstatfs(fd, &fs) < 0)
         return hostdir_error();

@@ -75,8 +75,8 @@ struct hostdir_proc_path {
 };
 struct hostdir_proc_path hostdir_proc_path(int fd);
 
-/* 0 where an inode may be shown, by the file system it is on; -EACCES; or another -errno. */
-int hostdir_check_below(const struct hostdir *hostdir, int fd);
+/* 0 where an inode may be shown, by the file system `dev` it is on; -EACCES; or another -errno. */
+int hostdir_check_below(const struct hostdir *hostdir, int fd, dev_t dev);
 
 /* -errno, but running out of this process's descriptors is ENFILE: the peer's own limit is not meant. */
 int hostdir_error(void);

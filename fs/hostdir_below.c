@@ -19,21 +19,21 @@ enum { MOUNTS_STEP = 64 * 1024, MOUNTS_MAX = 16 * 1024 * 1024 };
 /* All of /proc/self/mountinfo, malloc'd; NULL where it cannot be read. Several threads may do so at once. */
 static char *read_mounts(int fd)
 {
-    size_t len = 0, room = MOUNTS_STEP;
-    char *text = fd > 0 ? malloc(room + 1) : NULL;
-    while (text) {
-        ssize_t n = pread(fd, text + len, room - len, (off_t)len);
-        if (n == 0) {
-            text[len] = '\0';
-            return text;
-        }
-        len += n > 0 ? (size_t)n : 0;
-        char *bigger = n > 0 && room < MOUNTS_MAX ? len == room ? realloc(text, (room *= 2) + 1) : text : NULL;
+    cleanup_free char *text = NULL;
+    size_t len = 0;
+    ssize_t n = fd > 0 ? 1 : -1;
+    while (n > 0 && len < MOUNTS_MAX) {
+        char *bigger = realloc(text, len + MOUNTS_STEP + 1);
         if (!bigger)
-            free(text);
+            return NULL;
         text = bigger;
+        n = pread(fd, text + len, MOUNTS_STEP, (off_t)len);
+        len += n > 0 ? (size_t)n : 0;
     }
-    return NULL;
+    if (n != 0)
+        return NULL;
+    text[len] = '\0';
+    return steal_pointer(&text);
 }
 
 /* Whether a mount is one of ours, or nobody knows (proc(5) has the format). */

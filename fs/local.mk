@@ -26,7 +26,7 @@ FS_SERVER_SOURCES = \
 	fs/server_state.c \
 	fs/slots.c fs/slots.h \
 	fs/vfs.h \
-	fs/window.h \
+	fs/window.c fs/window.h \
 	fs/wire.c fs/wire.h \
 	fs/wire_reply.c
 

@@ -336,25 +336,6 @@ void pump_greet(struct pump *pump)
     send_message(pump, &message, sizeof message);
 }
 
-/* Puts a request's data into the window if there is room, or chooses where it will come. Returns the piece; *len is what is
- * left to send. */
-static uint32_t use_window(struct pump *pump, const struct wire_op *op, uint8_t *message, size_t *len)
-{
-    const size_t head = sizeof(struct fuse_in_header) + op->args;
-    if (!op->windowed || *len < head || *len - head > WIRE_IO_LIMIT)
-        return 0;
-    uint32_t bytes = wire_reply_limit(op, message, *len);
-    uint32_t piece = bytes >= WINDOW_LEAST && bytes <= WIRE_IO_LIMIT ? window_take(&pump->window) : 0;
-    if (!piece)
-        return 0;
-    memcpy(window_at(&pump->window, piece), message + head, *len - head);
-    memcpy(message + WIRE_PIECE_OFFSET, &piece, sizeof piece);
-    *len = head;
-    const uint32_t length = (uint32_t)head;
-    memcpy(message, &length, sizeof length);
-    return piece;
-}
-
 /* Sends the request now, or puts it in the queue. The piece is given back when that fails. */
 static int take(struct pump *pump, const struct wire_op *op, const struct hostview_origin *origin, uint32_t piece,
                 const uint8_t *message, size_t len)
@@ -400,7 +381,7 @@ void pump_request(struct pump *pump, uint8_t *message, size_t len)
     else if (op)
         rc = hostview_request(pump->view, op, message, len, &origin);
     if (rc > 0) {
-        uint32_t piece = use_window(pump, op, message, &len);
+        uint32_t piece = window_use(&pump->window, op, message, &len);
         rc = take(pump, op, &origin, piece, message, len);
     } else if (rc == 0)
         answer(pump, header.unique, 0);

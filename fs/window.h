@@ -8,7 +8,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <strings.h>
 
 #include "fs/wire.h"
 
@@ -26,16 +25,10 @@ struct window {
     uint32_t taken;  /* one bit for each piece, the first one's the lowest */
 };
 
-/* A free piece, counted from 1, or 0. The lowest: what has never been used takes no memory. */
-static inline uint32_t window_take(struct window *window)
-{
-    uint32_t piece = window->memory ? (uint32_t)ffs((int)~window->taken) : 0;
-    if (piece > WIRE_WINDOW_PIECES)
-        return 0;
-    if (piece)
-        window->taken |= UINT32_C(1) << (piece - 1);
-    return piece;
-}
+/* Puts the data of a request into a free piece, or chooses the one where it will come; the lowest, as what has never been used
+ * takes no memory. Returns it, counted from 1, and the message and its length are what is left to send. 0: all is to be
+ * sent, because the request is of another kind, its data is little, or no piece is free. */
+uint32_t window_use(struct window *window, const struct wire_op *op, uint8_t *message, size_t *len);
 
 /* 0 is ignored. */
 static inline void window_give(struct window *window, uint32_t piece)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -298,6 +299,8 @@ static void release(struct rootserve *r)
     server_free(r->server);
     hostdir_free(r->vfs);
     free(r->rx);
+    if (r->window)
+        munmap(r->window, WINDOW_HALF);
     if (r->stop >= 0)
         close(r->stop);
     if (r->epoll >= 0)

@@ -74,29 +74,6 @@ static bool is_answered(uint32_t opcode)
     return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
 }
 
-/* Puts the data of a request into the window if there is room, or chooses where it will come. Returns how much is left to
- * send. */
-static size_t use_window(struct vfspump *p, struct asked *asked, uint8_t *message, size_t len)
-{
-    struct {
-        struct fuse_in_header header;
-        struct fuse_write_in in; /* a fuse_read_in has the same members */
-    } head;
-    memcpy(&head, message, len < sizeof head ? len : sizeof head);
-    bool reads = head.header.opcode == FUSE_READ;
-    if ((!reads && head.header.opcode != FUSE_WRITE) || len < sizeof head || head.in.size < WINDOW_LEAST)
-        return len;
-    asked->piece = window_take(&p->window);
-    if (!asked->piece)
-        return len;
-    asked->reads = reads;
-    memcpy(window_at(&p->window, asked->piece), message + sizeof head, len - sizeof head);
-    head.in.padding = asked->piece;
-    head.header.len = sizeof head;
-    memcpy(message, &head, sizeof head);
-    return sizeof head;
-}
-
 /* Returns how much of it is to be sent, or -errno. */
 static ssize_t note_request(struct vfspump *p, uint8_t *message, size_t len)
 {
@@ -118,7 +95,10 @@ static ssize_t note_request(struct vfspump *p, uint8_t *message, size_t len)
                             .waits = header.opcode == FUSE_SETLKW && len == LOCK_REQUEST};
     if (asked->waits)
         memcpy(asked->request, message, len);
-    return (ssize_t)use_window(p, asked, message, len);
+    const struct wire_op *op = wire_op_find(header.opcode);
+    asked->piece = op ? window_use(&p->window, op, message, &len) : 0;
+    asked->reads = asked->piece && header.opcode == FUSE_READ;
+    return (ssize_t)len;
 }
 
 /* What is answered; its unique is 0 where nothing is. */

@@ -7,7 +7,7 @@
 
 #include "fs/window.h"
 
-/* Maps one half, for good. NULL where there is no such device, or it cannot be mapped. */
+/* Maps one half (WINDOW_HALF bytes), for the caller to unmap. NULL where there is no such device, or it cannot be mapped. */
 uint8_t *window_map(enum window_half half);
 
 #endif

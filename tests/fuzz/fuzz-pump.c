@@ -2,7 +2,7 @@
 /* The pump and the host view between a kernel that asks and a guest that answers as it likes. The input is a list of
  * commands, each a byte and its operands: a request of the kernel, an interrupt, forgets, an answer of a plausible shape,
  * any bytes from the guest, a kernel that refuses answers.
- * SOURCES: fs/pump.c fs/hostview.c fs/nodes.c fs/hash.c fs/jail.c fs/wire.c fs/wire_reply.c src/channel.c src/loop.c */
+ * SOURCES: fs/pump.c fs/window.c fs/hostview.c fs/nodes.c fs/hash.c fs/jail.c fs/wire.c fs/wire_reply.c src/channel.c src/loop.c */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -33,13 +33,17 @@ def digest(data):
     return sha.hexdigest()
 
 
+def add_members(tar, members):
+    for name, data in members:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+
+
 def write(path, members, extra=()):
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+        add_members(tar, members)
         for info in extra:
             tar.addfile(info)
     pack(path, raw.getvalue())
@@ -63,10 +67,7 @@ def write_sparse(path, members, name, size):
     """The members, and a file that is nothing but a hole (GNU's way of saying so, 1.0)."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for member, data in members:
-            info = tarfile.TarInfo(member)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+        add_members(tar, members)
         info = tarfile.TarInfo(name)
         info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": name,
                             "GNU.sparse.realsize": str(size)}

@@ -11,7 +11,8 @@ FILES_TESTS = \
 	tests/integration/hostview-jail.sh \
 	tests/integration/hostview-posix.sh \
 	tests/integration/hostview-programs.sh \
-	tests/integration/streams.sh
+	tests/integration/streams.sh \
+	tests/integration/window.sh
 TESTS += $(FILES_TESTS)
 EXTRA_DIST += $(FILES_TESTS) tests/integration/fake-guest.sh tests/tools/fake-qemu.py tests/tools/posix-checks.py
 $(FILES_TESTS:.sh=.log): tests/store.stamp

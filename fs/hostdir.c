@@ -529,9 +529,11 @@ struct vfs *hostdir_new(const struct hostdir_config *config)
     hostdir->one_owner = config->one_owner;
     hostdir->watch = config->watch;
     hostdir->mapped = config->mapped;
+    hostdir->direct = config->direct;
     hostdir->mounts_fd = config->mounts_fd;
     hostdir_cred_init(hostdir);
     pthread_mutex_init(&hostdir->lock, NULL);
+    pthread_mutex_init(&hostdir->direct_lock, NULL);
     int rc = hash_init(&hostdir->nodes);
     if (rc == 0)
         rc = open_root(hostdir, config->root_fd);
@@ -552,5 +554,7 @@ void hostdir_free(struct vfs *vfs)
         hostdir_forget(vfs, hostdir->root);
     hash_fini(&hostdir->nodes);
     pthread_mutex_destroy(&hostdir->lock);
+    pthread_mutex_destroy(&hostdir->direct_lock);
+    free(hostdir->bounce);
     free(hostdir);
 }

@@ -29,6 +29,7 @@ struct hostdir_config {
     bool mapped;    /* owners and modes that the peer sets are kept in an xattr of the file, and need no rights here; so are
                        the types of devices, fifos and sockets that it makes, which are empty regular files here. On file
                        systems without user xattrs nothing can be made then (EOPNOTSUPP) */
+    bool direct;    /* large pieces that lengthen a file go to the disk past the page cache, where there is one */
     bool one_owner; /* all appears to belong to root, and nothing can be given to others, be made setuid or setgid (EPERM):
                        what it would really become is a program that runs as this process's user */
 };

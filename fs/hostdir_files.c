@@ -20,6 +20,7 @@ int hostdir_file_new(struct vfs *vfs, int fd, dev_t dev, struct vfs_file **out)
     file->member.vfs = vfs;
     file->fd = fd;
     file->dev = dev;
+    file->direct_fd = HOSTDIR_DIRECT_UNKNOWN;
     pthread_mutex_init(&file->lock, NULL);
     *out = file;
     return 0;
@@ -49,8 +50,8 @@ int hostdir_open(struct vfs *vfs, struct vfs_node *node, int flags, unsigned how
 
 void hostdir_release(struct vfs *vfs, struct vfs_file *file)
 {
-    (void)vfs;
     close(file->fd);
+    hostdir_release_direct((struct hostdir *)vfs, file);
     pthread_mutex_destroy(&file->lock);
     free(file->entries);
     free(file);
@@ -105,10 +106,14 @@ static int write_flags(unsigned how)
 ssize_t hostdir_write(struct vfs *vfs, struct vfs_file *file, const void *buf, size_t size, uint64_t offset,
                       unsigned how)
 {
-    int rc = how & VFS_KILL_SUIDGID ? hostdir_kill_suidgid((struct hostdir *)vfs, file->fd) : 0;
+    struct hostdir *hostdir = (struct hostdir *)vfs;
+    bool direct = hostdir_writes_direct(hostdir, file, size, offset, how);
+    if (direct && how & VFS_NOWAIT)
+        return -EAGAIN;
+    int rc = how & VFS_KILL_SUIDGID ? hostdir_kill_suidgid(hostdir, file->fd) : 0;
     if (rc < 0)
         return rc;
-    size_t done = 0;
+    size_t done = direct ? hostdir_write_direct(hostdir, file, buf, size, offset) : 0;
     while (done < size) {
         struct iovec iov = {(char *)buf + done, size - done};
         ssize_t put = pwritev2(file->fd, &iov, 1, (off_t)(offset + done), write_flags(how));

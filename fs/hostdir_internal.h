@@ -34,6 +34,7 @@ struct vfs_file {
     int fd;
     dev_t dev;
     atomic_int nowait; /* enum hostdir_nowait */
+    int direct_fd;     /* under hostdir.direct_lock; or one of enum hostdir_direct */
 
     /* directories only: entries read and not yet taken, under the lock */
     pthread_mutex_t lock;
@@ -47,12 +48,15 @@ struct vfs_file {
 /* Whether reads from this file's file system can say that they would wait for a disk. */
 enum hostdir_nowait { NOWAIT_UNKNOWN, NOWAIT_WORKS, NOWAIT_ALWAYS_WAITS, NOWAIT_NEVER_WAITS };
 
+/* Instead of a descriptor that goes past the page cache. */
+enum hostdir_direct { HOSTDIR_DIRECT_UNKNOWN = -1, HOSTDIR_NO_DIRECT = -2 };
+
 enum { HOSTDIR_DEVICES = 256 };
 
 struct hostdir {
     struct vfs vfs; /* first */
     enum hostdir_cred cred;
-    bool allow_devices, all_xattrs, one_owner, mapped;
+    bool allow_devices, all_xattrs, one_owner, mapped, direct;
     int mounts_fd;
     struct hostwatch *watch; /* or NULL */
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3]; /* this process's, at the start */
@@ -62,6 +66,10 @@ struct hostdir {
     struct hash nodes;
     dev_t devices[HOSTDIR_DEVICES]; /* those seen; 0 is the root's */
     unsigned device_count;
+
+    pthread_mutex_t direct_lock; /* for the two below, and held while something is written */
+    void *bounce;                /* WIRE_IO_LIMIT bytes; NULL: not needed yet */
+    unsigned direct_files;       /* with a descriptor past the page cache */
 };
 
 struct hostdir_saved_cred {
@@ -171,6 +179,16 @@ ssize_t hostdir_copy(struct vfs *vfs, struct vfs_file *in, uint64_t offset_in, s
                      uint64_t offset_out, size_t length);
 
 int hostdir_lock_open(struct vfs *vfs, struct vfs_node *node);
+
+/* hostdir_direct.c */
+/* Whether a piece is one for hostdir_write_direct. */
+bool hostdir_writes_direct(const struct hostdir *hostdir, const struct vfs_file *file, size_t size, uint64_t offset,
+                           unsigned how);
+/* Waits for the disk. Returns how much has been written; the rest is for the page cache, which finds the error if there is
+ * one. */
+size_t hostdir_write_direct(struct hostdir *hostdir, struct vfs_file *file, const void *buf, size_t size,
+                            uint64_t offset);
+void hostdir_release_direct(struct hostdir *hostdir, struct vfs_file *file);
 
 /* hostdir_dirs.c */
 int hostdir_opendir(struct vfs *vfs, struct vfs_node *node, struct vfs_file **file);

@@ -5,6 +5,7 @@ FS_SERVER_SOURCES = \
 	fs/hostdir.c fs/hostdir.h fs/hostdir_internal.h \
 	fs/hostdir_below.c \
 	fs/hostdir_cred.c \
+	fs/hostdir_direct.c \
 	fs/hostdir_dirs.c \
 	fs/hostdir_files.c \
 	fs/hostdir_names.c \

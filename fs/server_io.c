@@ -120,7 +120,10 @@ int server_write(struct call *call)
     unsigned how = how_to_write(in);
     if ((how & (VFS_SYNC | VFS_DSYNC)) && !call->may_wait)
         return CALL_WAITS;
-    ssize_t put = vfs->ops->write(vfs, call->handle->file, call->request.payload, in->size, in->offset, how);
+    ssize_t put = vfs->ops->write(vfs, call->handle->file, call->request.payload, in->size, in->offset,
+                                  how | (call->may_wait ? 0 : VFS_NOWAIT));
+    if (put == -EAGAIN && !call->may_wait)
+        return CALL_WAITS;
     return put < 0 ? (int)put : put_count(call, put);
 }
 

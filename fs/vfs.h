@@ -50,7 +50,7 @@ enum {
     VFS_APPEND = 2,       /* write: at the end of the file as it is now, whatever the offset says */
     VFS_DSYNC = 4,        /* write: data on disk before returning */
     VFS_SYNC = 8,         /* write: data and metadata on disk before returning */
-    VFS_NOWAIT = 16,      /* read: -EAGAIN instead of waiting for a disk */
+    VFS_NOWAIT = 16,      /* read and write: -EAGAIN, and nothing done, instead of waiting for a disk */
 };
 
 struct vfs_dirent {

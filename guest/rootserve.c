@@ -269,7 +269,7 @@ static int set_up(struct rootserve *r)
 {
     cleanup_close int root = open_root();
     const struct hostdir_config config = {
-        .root_fd = root, .cred = HOSTDIR_AS_CALLER, .allow_devices = true, .all_xattrs = true};
+        .root_fd = root, .cred = HOSTDIR_AS_CALLER, .allow_devices = true, .all_xattrs = true, .direct = true};
     if (root < 0 || !(r->vfs = hostdir_new(&config)))
         return -errno;
     r->rx = malloc(RX_SIZE);

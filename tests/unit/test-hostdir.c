@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -189,6 +192,66 @@ Test(hostdir, append_goes_to_the_end_as_it_is_now)
     cr_expect_str_eq(peer_get_file(peer->tree_fd, "log"), "ONE two three ", "write-back knows its place");
     cr_expect_eq(peer_write(peer, node, fh, 4, "TWO", O_WRONLY, 0), 0);
     cr_expect_str_eq(peer_get_file(peer->tree_fd, "log"), "ONE TWO three ", "O_APPEND was switched off");
+    peer_free(peer);
+}
+
+/* How many of the first pages of a file the page cache has. */
+static unsigned cached_pages(int dir_fd, const char *name, unsigned pages)
+{
+    unsigned char resident[256];
+    unsigned count = 0;
+    cr_assert_leq(pages, sizeof resident);
+    int fd = openat(dir_fd, name, O_RDONLY);
+    void *map = mmap(NULL, pages * 4096, PROT_READ, MAP_SHARED, fd, 0);
+    cr_assert_neq(map, MAP_FAILED);
+    cr_assert_eq(mincore(map, pages * 4096, resident), 0);
+    for (unsigned i = 0; i < pages; i++)
+        count += resident[i] & 1;
+    munmap(map, pages * 4096);
+    close(fd);
+    return count;
+}
+
+static bool can_be_written_directly(int dir_fd, const char *name)
+{
+    int fd = openat(dir_fd, name, O_WRONLY | O_DIRECT);
+    struct statfs st;
+    bool can = fd >= 0 && fstatfs(fd, &st) == 0 && st.f_type == EXT4_SUPER_MAGIC;
+    close(fd);
+    return can;
+}
+
+Test(hostdir, large_pieces_that_lengthen_a_file_go_past_the_cache)
+{
+    enum { PIECE = PEER_MAX_WRITE, PAGES = PIECE / 4096 };
+    struct peer *peer = peer_new(&(struct peer_options){.direct = true, .workers = 1});
+    static char text[PIECE + 1], expected[2 * PIECE];
+    uint64_t node, fh;
+    struct fuse_attr attr;
+    memset(text, 'a', PIECE);
+    cr_assert_eq(peer_create(peer, ROOT, "f", O_RDWR, 0644, &node, &fh), 0);
+    cr_expect_eq(peer_write(peer, node, fh, 0, text, 0, 0), 0);
+    cr_expect_eq(peer_reply(peer)->body[0] & UINT32_MAX, PIECE);
+    cr_expect_eq(peer_write(peer, node, fh, PIECE, text, 0, 0), 0);
+    if (can_be_written_directly(peer->tree_fd, "f"))
+        cr_expect_eq(cached_pages(peer->tree_fd, "f", 2 * PAGES), 0);
+    memset(text, 'b', PIECE);
+    cr_expect_eq(peer_write(peer, node, fh, PIECE / 2, text, 0, 0), 0, "what is there is written in the cache");
+    cr_expect_geq(cached_pages(peer->tree_fd, "f", 2 * PAGES), PAGES);
+    cr_expect_eq(peer_write(peer, node, fh, 2 * PIECE + 3, "tail", 0, 0), 0);
+    cr_expect_eq(peer_getattr(peer, node, &attr), 0);
+    cr_expect_eq(attr.size, 2 * PIECE + 7);
+    cr_expect_eq(peer_write(peer, node, fh, 2 * PIECE + 4096, text, O_DSYNC, 0), 0);
+    memset(expected, 'a', 2 * PIECE);
+    memset(expected + PIECE / 2, 'b', PIECE);
+    int fd = openat(peer->tree_fd, "f", O_RDONLY);
+    cr_expect_eq(pread(fd, text, PIECE, 0), PIECE);
+    cr_expect_arr_eq(text, expected, PIECE);
+    cr_expect_eq(pread(fd, text, PIECE, PIECE), PIECE);
+    cr_expect_arr_eq(text, expected + PIECE, PIECE);
+    cr_expect_eq(pread(fd, text, 8, 2 * PIECE), 8);
+    cr_expect_arr_eq(text, "\0\0\0tail\0", 8);
+    close(fd);
     peer_free(peer);
 }
 

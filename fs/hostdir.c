@@ -255,26 +255,41 @@ struct vfs_node *hostdir_find_child(struct vfs_node *dir, const char *name)
     return find_node((struct hostdir *)dir->member.vfs, &st);
 }
 
+static int look_up_new(struct hostdir *hostdir, struct vfs_node *dir, const char *name, struct vfs_entry *out)
+{
+    int fd = hostdir_open_beneath(dir->fd, name, O_PATH, 0);
+    int rc = fd < 0 ? fd : hostdir_enter_fd(hostdir, fd, out);
+    atomic_store_explicit(&dir->leads_to_new, rc == 0 && out->node->fd == fd, memory_order_relaxed);
+    return rc;
+}
+
+/* What the peer knows needs no descriptor. */
+static int look_up_known(struct hostdir *hostdir, struct vfs_node *dir, const char *name, struct vfs_entry *out)
+{
+    struct stat st;
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+        return hostdir_error();
+    out->node = find_node(hostdir, &st);
+    if (!out->node)
+        return look_up_new(hostdir, dir, name, out);
+    hostdir_fill_attr(hostdir, out->node->fd, &st, &out->attr);
+    return 0;
+}
+
+/* Most lookups are of what the peer knows already; but when a directory is listed, what comes after something new mostly
+ * is new as well. */
 int hostdir_lookup(struct vfs *vfs, struct vfs_node *dir, const char *name, struct vfs_entry *out)
 {
     struct hostdir *hostdir = (struct hostdir *)vfs;
-    struct stat st;
-    /* Most lookups are of what the peer knows already and then need no descriptor. */
-    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
-        out->attr.flags = dir->watched ? VFS_KEEP_NAME : 0;
-        return hostdir_error();
-    }
-    out->node = find_node(hostdir, &st);
-    if (out->node) {
-        hostdir_fill_attr(hostdir, out->node->fd, &st, &out->attr);
-    } else {
-        int fd = hostdir_open_beneath(dir->fd, name, O_PATH, 0);
-        int rc = fd < 0 ? fd : hostdir_enter_fd(hostdir, fd, out);
-        if (rc < 0)
-            return rc;
-    }
-    hostdir_mark_kept(dir, out);
-    return 0;
+    bool new_first = atomic_load_explicit(&dir->leads_to_new, memory_order_relaxed);
+    int rc = new_first ? look_up_new(hostdir, dir, name, out) : look_up_known(hostdir, dir, name, out);
+    if (rc == -ENFILE && new_first)
+        rc = look_up_known(hostdir, dir, name, out);
+    if (rc == 0)
+        hostdir_mark_kept(dir, out);
+    else
+        out->attr.flags = rc == -ENOENT && dir->watched ? VFS_KEEP_NAME : 0;
+    return rc;
 }
 
 void hostdir_forget(struct vfs *vfs, struct vfs_node *node)

@@ -27,6 +27,7 @@ struct vfs_node {
     uint64_t refs; /* under hostdir.lock */
     bool watched;  /* of a directory: changes in it are reported */
     atomic_bool kept; /* of others: it was found in such a directory */
+    atomic_bool leads_to_new; /* of a directory: the name last looked up in it had to be opened */
 };
 
 struct vfs_file {

@@ -111,6 +111,8 @@ gondolin_engine_SOURCES = \
 	src/engine_main.c src/verbs.h \
 	src/mount_config.c src/mount_config.h \
 	src/mount_from.c src/mount_from.h \
+	src/mount_place.c src/mount_place.h \
+	src/mount_start.c src/mount_start.h \
 	$(DOCTOR_SOURCES) \
 	src/checkpoint_actions.h src/checkpoint_diff_action.c src/checkpoint_ls.c \
 	src/offline.c src/offline.h \

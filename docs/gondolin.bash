@@ -13,8 +13,12 @@ _gondolin_options() {
         done
 }
 
-# The values that an option (with its dashes) may take, where the help lists them.
+# The values that an option (with its dashes) may take, where the help lists them or they are known here.
 _gondolin_values() {
+    case $3 in
+    -i | --image) _gondolin_images "$1" ;;
+    --from | --offline) _gondolin_checkpoints "$1" ;;
+    esac
     "$1" help "$2" 2>/dev/null | sed -n "s/^  .*$3 [A-Z]* .*: \([a-z, ]*\)\$/\1/p" | tr -d ,
 }
 
@@ -26,48 +30,76 @@ _gondolin_sandboxes() {
     "$1" list --json 2>/dev/null | sed -n 's/^ *"name": *"\([^"\\]*\)",*$/\1/p'
 }
 
+_gondolin_images() {
+    "$1" image ls --json 2>/dev/null | sed -n '/"tags":\[/,/\]/s/^ *"\(.*\)",*$/\1/p'
+}
+
 _gondolin_checkpoints() {
     "$1" checkpoint ls --json 2>/dev/null | sed -n 's/^ \{2,4\}"name": *"\([^"\\]*\)",*$/\1/p'
 }
 
 _gondolin_checkpoint_operands() {
-    if [ "$2" -eq 2 ]; then
+    if [ "$2" -eq 0 ]; then
         "$1" help checkpoint 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p'
     else
         case $3 in
-        create) [ "$2" -eq 3 ] && _gondolin_sandboxes "$1" ;;
+        create) [ "$2" -eq 1 ] && _gondolin_sandboxes "$1" ;;
         rm) _gondolin_checkpoints "$1" ;;
-        show | describe | verify | export) [ "$2" -eq 3 ] && _gondolin_checkpoints "$1" ;;
+        diff) [ "$2" -le 2 ] && _gondolin_checkpoints "$1" ;;
+        show | describe | verify | export) [ "$2" -eq 1 ] && _gondolin_checkpoints "$1" ;;
         esac
     fi
 }
 
-# Operands of a verb: PROGRAM VERB, the number of the word, the word behind the verb.
+_gondolin_image_operands() {
+    if [ "$2" -eq 0 ]; then
+        "$1" help image 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p'
+    else
+        case $3 in
+        rm) _gondolin_images "$1" ;;
+        inspect | verify | tag) [ "$2" -eq 1 ] && _gondolin_images "$1" ;;
+        esac
+    fi
+}
+
+# Operands of a verb: PROGRAM VERB, how many operands stand before this one, the first of them.
 _gondolin_operands() {
     case $2 in
     exec | shell | attach | status | umount) _gondolin_sandboxes "$1" ;;
     checkpoint) _gondolin_checkpoint_operands "$1" "$3" "$4" ;;
     restore) _gondolin_sandboxes "$1"; _gondolin_checkpoints "$1" ;;
-    image) [ "$3" -eq 2 ] && "$1" help image 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p' ;;
-    build) [ "$3" -eq 2 ] && printf '%s\n' debian busybox ;;
+    image) _gondolin_image_operands "$1" "$3" "$4" ;;
+    build) [ "$3" -eq 0 ] && printf '%s\n' debian busybox ;;
     help) "$1" help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' ;;
     esac
 }
 
 _gondolin() {
-    local program=${COMP_WORDS[0]} verb=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]} before i
-    before=${COMP_WORDS[COMP_CWORD - 1]}
+    local program=${COMP_WORDS[0]} verb=${COMP_WORDS[1]} word=${COMP_WORDS[COMP_CWORD]} before i value=
+    local -a operands=()
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" help 1 "") --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" help 0 "") --help --version" -- "$word")
         return
     fi
     for ((i = 2; i < COMP_CWORD; i++)); do
-        if [ "${COMP_WORDS[i]}" = -- ]; then # the command for the guest: nothing here knows its words
+        case ${COMP_WORDS[i]} in
+        --) # the command for the guest: nothing here knows its words
             compopt -o default
             return
-        fi
+            ;;
+        =) value=1 ;;
+        -*)
+            value=
+            _gondolin_option_takes_value "$program" "$verb" "${COMP_WORDS[i]}" && value=1
+            ;;
+        *)
+            [ -n "$value" ] || operands+=("${COMP_WORDS[i]}")
+            value=
+            ;;
+        esac
     done
+    before=${COMP_WORDS[COMP_CWORD - 1]}
     if [ "$word" = = ]; then
         word=
     elif [ "$before" = = ]; then
@@ -80,7 +112,7 @@ _gondolin() {
         mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_options "$program" "$verb") --" -- "$word")
         [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace
     else
-        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" "$verb" "$COMP_CWORD" "${COMP_WORDS[2]}")" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "$(_gondolin_operands "$program" "$verb" "${#operands[@]}" "${operands[0]}")" -- "$word")
         [ "${#COMPREPLY[@]}" -gt 0 ] || compopt -o default
     fi
 }

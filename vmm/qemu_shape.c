@@ -91,15 +91,40 @@ static int learn(const struct qemu_plan *plan, struct facts *facts, struct err *
     return 0;
 }
 
-/* Vendor, family, model and stepping: with KVM the guest has the host's CPU. */
-static void host_cpu(char *text, size_t size)
+#ifdef __x86_64__
+/* Features, which microcode and firmware take from processors of one stepping: Intel SDM volume 2A, CPUID, leaves 1, 7
+ * and 0xd (the state that XSAVE keeps), and AMD's 0x80000001. None of these words differs between the cores of a host. */
+static void put_cpu_features(FILE *out)
 {
-    snprintf(text, size, "-");
+    static const struct {
+        unsigned leaf;
+        bool a, b, c, d;
+    } words[] = {{.leaf = 1, .c = true, .d = true},
+                 {.leaf = 7, .b = true, .c = true, .d = true},
+                 {.leaf = 0xd, .a = true, .d = true},
+                 {.leaf = 0x80000001, .c = true, .d = true}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        unsigned a = 0, b = 0, c = 0, d = 0;
+        __get_cpuid_count(words[i].leaf, 0, &a, &b, &c, &d);
+        fprintf(out, " %x:%x,%x,%x,%x", words[i].leaf, words[i].a ? a : 0, words[i].b ? b : 0, words[i].c ? c : 0,
+                words[i].d ? d : 0);
+    }
+}
+#endif
+
+/* Vendor, family, model, stepping and features: with KVM the guest has the host's CPU. */
+static void put_host_cpu(FILE *out)
+{
 #ifdef __x86_64__
     unsigned a = 0, vendor[3] = {0}, signature = 0, unused = 0;
-    if (__get_cpuid(0, &a, &vendor[0], &vendor[2], &vendor[1]) && __get_cpuid(1, &signature, &unused, &unused, &unused))
-        snprintf(text, size, "%.12s %08x", (const char *)vendor, signature);
+    if (__get_cpuid(0, &a, &vendor[0], &vendor[2], &vendor[1]) && __get_cpuid(1, &signature, &unused, &unused, &unused)) {
+        fprintf(out, "host_cpu %.12s %08x", (const char *)vendor, signature);
+        put_cpu_features(out);
+        fputc('\n', out);
+        return;
+    }
 #endif
+    fputs("host_cpu -\n", out);
 }
 
 static void add_devices(FILE *out, const struct argv *argv)
@@ -114,12 +139,13 @@ static void add_devices(FILE *out, const struct argv *argv)
 static void write_shape(FILE *out, const struct qemu_plan *plan, const struct facts *facts, const struct argv *argv)
 {
     const char *machine = qemu_machine(plan);
-    char cpu[64] = "-";
-    if (plan->kvm)
-        host_cpu(cpu, sizeof cpu);
     fprintf(out, "vmm qemu\nversion %s\narch %s\n", facts->version, plan->arch->name);
     fprintf(out, "machine %s%s\n", facts->machine, machine + strcspn(machine, ","));
-    fprintf(out, "cpu %s\naccel %s\nhost_cpu %s\n", qemu_cpu(plan), plan->kvm ? "kvm" : "tcg", cpu);
+    fprintf(out, "cpu %s\naccel %s\n", qemu_cpu(plan), plan->kvm ? "kvm" : "tcg");
+    if (plan->kvm)
+        put_host_cpu(out);
+    else
+        fputs("host_cpu -\n", out);
     fprintf(out, "host_tsc_mhz %u\n", (plan->tsc_khz + TSC_STEP_KHZ / 2) / TSC_STEP_KHZ * (TSC_STEP_KHZ / 1000));
     fprintf(out, "memory %llu\ncpus %u\n", (unsigned long long)qemu_memory(plan->config),
             plan->config->cpus ? plan->config->cpus : 1);

@@ -1,7 +1,7 @@
 # Unit tests of vmm/.
 VMM_TESTS = tests/unit/test-accel tests/unit/test-argv tests/unit/test-child tests/unit/test-disk-copies \
 	tests/unit/test-known tests/unit/test-pages tests/unit/test-qcow2 tests/unit/test-qemu tests/unit/test-qemu-args \
-	tests/unit/test-qemu-check tests/unit/test-qmp tests/unit/test-tail
+	tests/unit/test-qemu-check tests/unit/test-qemu-shape tests/unit/test-qmp tests/unit/test-tail
 VMM_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 VMM_TEST_LIBS = vmm/libvmm.a src/libhost.a src/libcommon.a $(JSON_LIBS) $(UNIT_LIBS)
 
@@ -28,6 +28,9 @@ tests_unit_test_qemu_args_LDADD = $(VMM_TEST_LIBS)
 tests_unit_test_qemu_check_SOURCES = tests/unit/test-qemu-check.c
 tests_unit_test_qemu_check_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_qemu_check_LDADD = $(VMM_TEST_LIBS)
+tests_unit_test_qemu_shape_SOURCES = tests/unit/test-qemu-shape.c
+tests_unit_test_qemu_shape_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
+tests_unit_test_qemu_shape_LDADD = $(VMM_TEST_LIBS)
 tests_unit_test_qmp_SOURCES = tests/unit/test-qmp.c
 tests_unit_test_qmp_CPPFLAGS = $(VMM_TEST_CPPFLAGS)
 tests_unit_test_qmp_LDADD = $(VMM_TEST_LIBS)

@@ -544,6 +544,7 @@ struct vfs *hostdir_new(const struct hostdir_config *config)
     hostdir->one_owner = config->one_owner;
     hostdir->watch = config->watch;
     hostdir->mapped = config->mapped;
+    hostdir->stand_ins = config->mapped || (config->stand_ins && !config->allow_devices);
     hostdir->direct = config->direct;
     hostdir->mounts_fd = config->mounts_fd;
     hostdir_cred_init(hostdir);

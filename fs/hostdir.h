@@ -26,6 +26,8 @@ struct hostdir_config {
     struct hostwatch *watch; /* what the peer may keep is watched; NULL: it is told to keep nothing */
     int mounts_fd; /* /proc/self/mountinfo, to tell sandboxes that are mounted below from other FUSE file systems; borrowed; 0:
                       all of them are refused */
+    bool stand_ins; /* where devices are not allowed: one that the peer makes is an empty regular file here, whose xattr says
+                       what it is shown as. On file systems without user xattrs none can be made (EPERM) */
     bool mapped;    /* owners and modes that the peer sets are kept in an xattr of the file, and need no rights here; so are
                        the types of devices, fifos and sockets that it makes, which are empty regular files here. On file
                        systems without user xattrs nothing can be made then (EOPNOTSUPP) */

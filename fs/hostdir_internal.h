@@ -57,7 +57,7 @@ enum { HOSTDIR_DEVICES = 256 };
 struct hostdir {
     struct vfs vfs; /* first */
     enum hostdir_cred cred;
-    bool allow_devices, all_xattrs, one_owner, mapped, direct;
+    bool allow_devices, all_xattrs, one_owner, mapped, stand_ins, direct;
     int mounts_fd;
     struct hostwatch *watch; /* or NULL */
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3]; /* this process's, at the start */

@@ -28,7 +28,7 @@ int hostdir_mknod(struct vfs *vfs, const struct vfs_cred *cred, struct vfs_node 
     struct hostdir *hostdir = (struct hostdir *)vfs;
     struct hostdir_saved_cred saved;
     const struct hostdir_making making = {.cred = cred, .dir = dir, .name = name, .mode = mode, .rdev = rdev};
-    if ((S_ISCHR(mode) || S_ISBLK(mode)) && !hostdir->allow_devices && !hostdir->mapped)
+    if ((S_ISCHR(mode) || S_ISBLK(mode)) && !hostdir->allow_devices && !hostdir->stand_ins)
         return -EPERM;
     if (!hostdir_mode_allowed(hostdir, mode, mode))
         return -EPERM;

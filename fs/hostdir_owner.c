@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owners, modes and types that this process may not, or shall not, give to files of the host: remembered in an extended
  * attribute, and shown from there. The host's own mode is what lets its user get at the file, with no set-id bits; what is
- * shown as a device, a fifo or a socket is an empty regular file there. */
+ * shown as a device, a fifo or a socket is an empty regular file there. Where owners and modes are the host's own, only
+ * devices are, which would be devices of the host otherwise. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,11 @@ static uint32_t type_of(char letter)
     return 0;
 }
 
+static bool is_device(uint32_t mode)
+{
+    return S_ISCHR(mode) || S_ISBLK(mode);
+}
+
 /* Only these can have user attributes; the rest belongs to root and has its own mode. */
 static bool can_remember(uint32_t mode)
 {
@@ -54,7 +60,7 @@ static int put_text(const struct fuse_attr *attr, char text[TEXT])
     int len = snprintf(text, TEXT, "%u %u %o", attr->uid, attr->gid, attr->mode & MODE_BITS);
     if (letter)
         len += snprintf(text + len, (size_t)(TEXT - len), " %c", letter);
-    if (S_ISCHR(attr->mode) || S_ISBLK(attr->mode))
+    if (is_device(attr->mode))
         len += snprintf(text + len, (size_t)(TEXT - len), " %u %u", major(dev), minor(dev));
     return len;
 }
@@ -85,26 +91,35 @@ static bool recall(xattr_getter *get, const char *path, uint32_t type, struct fu
     return take_text(text, (size_t)len, out) && (S_ISREG(type) || !letter_of(out->mode));
 }
 
+/* What a file of the host is shown as instead of itself. */
+static void show_special(const struct fuse_attr *known, struct fuse_attr *attr)
+{
+    if (!(known->mode & S_IFMT))
+        return;
+    attr->mode = (known->mode & S_IFMT) | (attr->mode & MODE_BITS);
+    attr->rdev = known->rdev;
+    attr->size = attr->blocks = 0;
+}
+
 void hostdir_show_owner(const struct hostdir *hostdir, int fd, struct fuse_attr *attr)
 {
     struct fuse_attr known;
     if (hostdir->one_owner || hostdir->mapped)
         attr->uid = attr->gid = 0;
-    if (!hostdir->mapped || !recall(getxattr, hostdir_proc_path(fd).text, attr->mode, &known))
+    if (!hostdir->stand_ins || !recall(getxattr, hostdir_proc_path(fd).text, attr->mode, &known))
         return;
-    attr->uid = known.uid;
-    attr->gid = known.gid;
-    attr->mode = (known.mode & S_IFMT ? 0 : attr->mode & S_IFMT) | known.mode;
-    if (known.mode & S_IFMT) {
-        attr->rdev = known.rdev;
-        attr->size = attr->blocks = 0;
+    if (hostdir->mapped) {
+        attr->uid = known.uid;
+        attr->gid = known.gid;
+        attr->mode = (attr->mode & S_IFMT) | (known.mode & MODE_BITS);
     }
+    show_special(&known, attr);
 }
 
 uint32_t hostdir_shown_type(const struct hostdir *hostdir, int fd, uint32_t type)
 {
     struct fuse_attr known;
-    if (!hostdir->mapped || !S_ISREG(type) || !recall(getxattr, hostdir_proc_path(fd).text, type, &known))
+    if (!hostdir->stand_ins || !S_ISREG(type) || !recall(getxattr, hostdir_proc_path(fd).text, type, &known))
         return type;
     return known.mode & S_IFMT ? known.mode & S_IFMT : type;
 }
@@ -114,7 +129,7 @@ uint32_t hostdir_listed_type(const struct hostdir *hostdir, int dir_fd, const ch
     struct fuse_attr known;
     char path[sizeof(struct hostdir_proc_path) + NAME_MAX + 2];
     int len = snprintf(path, sizeof path, "%s/%s", hostdir_proc_path(dir_fd).text, name);
-    if (!hostdir->mapped || type != DT_REG || len >= (int)sizeof path ||
+    if (!hostdir->stand_ins || type != DT_REG || len >= (int)sizeof path ||
         !recall(lgetxattr, path, S_IFREG, &known) || !(known.mode & S_IFMT))
         return type;
     return known.mode >> DT_SHIFT;
@@ -139,7 +154,9 @@ uint32_t hostdir_safe_mode(uint32_t type, uint32_t mode)
 uint32_t hostdir_host_mode(const struct hostdir *hostdir, const struct vfs_cred *cred, uint32_t mode)
 {
     uint32_t type = letter_of(mode) ? S_IFREG : mode & S_IFMT;
-    return hostdir->mapped ? type | hostdir_safe_mode(type, mode & ~cred->umask) : mode;
+    if (hostdir->mapped)
+        return type | hostdir_safe_mode(type, mode & ~cred->umask);
+    return hostdir->stand_ins && is_device(mode) ? S_IFREG | (mode & MODE_BITS) : mode;
 }
 
 /* Remembering is a change, too. */
@@ -153,7 +170,17 @@ static int renew_ctime(int fd, struct fuse_attr *attr)
     return 0;
 }
 
-static int claim(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry)
+/* Owner and mode are the host's own. */
+static int claim_stand_in(const struct hostdir_making *making, struct vfs_entry *entry)
+{
+    struct fuse_attr *attr = &entry->attr;
+    attr->mode = (making->mode & S_IFMT) | (attr->mode & MODE_BITS);
+    attr->rdev = making->rdev;
+    int rc = hostdir_remember_owner(entry->node->fd, entry->node->type, attr);
+    return rc == -EOPNOTSUPP ? -EPERM : rc < 0 ? rc : renew_ctime(entry->node->fd, attr);
+}
+
+static int claim_mapped(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry)
 {
     struct fuse_attr parent = {.mode = S_IFDIR}, *attr = &entry->attr;
     hostdir_show_owner(hostdir, making->dir->fd, &parent);
@@ -169,10 +196,11 @@ static int claim(struct hostdir *hostdir, const struct hostdir_making *making, s
 
 int hostdir_claim(struct hostdir *hostdir, const struct hostdir_making *making, struct vfs_entry *entry)
 {
-    if (!hostdir->mapped || !can_remember(entry->node->type))
+    bool owned = hostdir->mapped, stands_in = hostdir->stand_ins && is_device(making->mode);
+    if (!(owned || stands_in) || !can_remember(entry->node->type))
         return 0;
-    int rc = claim(hostdir, making, entry);
-    if (rc < 0) /* it would belong to root instead */
+    int rc = owned ? claim_mapped(hostdir, making, entry) : claim_stand_in(making, entry);
+    if (rc < 0) /* it would belong to root instead, or be just a file */
         unlinkat(making->dir->fd, making->name, S_ISDIR(entry->node->type) ? AT_REMOVEDIR : 0);
     return rc;
 }

@@ -48,6 +48,7 @@ static struct vfs *bottom_new(const struct worker_message *mount, int root_fd, c
         .watch = mount->cache == WORKER_CACHE_AUTO ? common->watch : NULL,
         .mounts_fd = common->mounts_fd,
         .mapped = mount->owner == WORKER_OWNER_MAPPED,
+        .stand_ins = mount->owner == WORKER_OWNER_RAW,
         .one_owner = mount->owner == WORKER_OWNER_USER,
     };
     return hostdir_new(&config);

@@ -57,3 +57,6 @@ if mount -t ramfs none "$scratch/bare" 2>/dev/null; then
 fi
 in_guest 'touch /srv/raw/f && chown 7:8 /srv/raw/f && chmod 4755 /srv/raw/f' || fail "owner=raw: chown"
 [ "$(stat -c %u:%g:%a "$scratch/raw/f")" = 7:8:4755 ] || fail "owner=raw is $(stat -c %u:%g:%a "$scratch/raw/f")"
+said_in_guest "owner=raw: a device" 'cd /srv/raw; mknod b b 8 16; chown 3:4 b; stat -c "%F %u:%g %a %t,%T" b' \
+    'block special file 3:4 644 8,10 '
+{ [ -f "$scratch/raw/b" ] && [ "$(stat -c %s:%u "$scratch/raw/b")" = 0:3 ]; } || fail "owner=raw: the device is one of the host's"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* serve-dir DIR|mapped:DIR|memory: MOUNTPOINT: shows DIR, with the owners that are remembered in it, or memory, at MOUNTPOINT
- * through fs/server, straight on this machine's /dev/fuse, without any VM. Prints "ready" when mounted; runs until unmounted, or until SIGTERM or SIGINT, which
- * unmount. As root it mounts by itself, for all users; otherwise with fusermount3. */
+/* serve-dir DIR|mapped:DIR|raw:DIR|memory: MOUNTPOINT: shows DIR, as --bind does with this owner= (without: with devices, and
+ * all attributes), or memory, at MOUNTPOINT through fs/server, straight on this machine's /dev/fuse, without any VM. Prints
+ * "ready" when mounted; runs until unmounted, or until SIGTERM or SIGINT, which unmount. As root it mounts by itself, for all
+ * users; otherwise with fusermount3. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -145,17 +146,24 @@ static uint32_t raise_limit(void)
     return files.rlim_cur > 2 * MAX_HANDLES ? (uint32_t)files.rlim_cur - MAX_HANDLES - SPARE_FDS : MAX_HANDLES;
 }
 
+static bool takes_prefix(const char **path, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    bool taken = strncmp(*path, prefix, len) == 0;
+    *path += taken ? len : 0;
+    return taken;
+}
+
 static struct vfs *open_directory(const char *path)
 {
-    static const char MAPPED[] = "mapped:";
-    bool mapped = strncmp(path, MAPPED, sizeof MAPPED - 1) == 0;
-    path += mapped ? sizeof MAPPED - 1 : 0;
+    bool mapped = takes_prefix(&path, "mapped:"), raw = takes_prefix(&path, "raw:");
     struct hostdir_config dir = {
         .root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC),
         .cred = mapped ? HOSTDIR_AS_SELF : HOSTDIR_AS_CALLER,
-        .allow_devices = !mapped,
-        .all_xattrs = !mapped,
+        .allow_devices = !mapped && !raw,
+        .all_xattrs = !mapped && !raw,
         .mapped = mapped,
+        .stand_ins = raw,
     };
     struct vfs *vfs = dir.root_fd < 0 ? NULL : hostdir_new(&dir);
     if (!vfs)
@@ -167,7 +175,7 @@ static struct vfs *open_directory(const char *path)
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: serve-dir DIR|mapped:DIR|memory: MOUNTPOINT\n");
+        fprintf(stderr, "usage: serve-dir DIR|mapped:DIR|raw:DIR|memory: MOUNTPOINT\n");
         return 2;
     }
     bool memory = strcmp(argv[1], "memory:") == 0;

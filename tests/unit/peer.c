@@ -34,6 +34,7 @@ static void make_server(struct peer *peer, const struct peer_options *options)
         .allow_devices = options->allow_devices,
         .all_xattrs = options->all_xattrs,
         .mapped = options->mapped,
+        .stand_ins = options->stand_ins,
         .direct = options->direct,
     };
     struct server_config config = {

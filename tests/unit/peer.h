@@ -32,7 +32,7 @@ struct peer {
 
 struct peer_options {
     unsigned max_nodes, max_handles, workers; /* 0: 64, 16, 0 */
-    bool as_caller, allow_devices, all_xattrs, mapped, direct;
+    bool as_caller, allow_devices, all_xattrs, mapped, stand_ins, direct;
     bool no_init, locks, slow, forgets;
     uint8_t *window;
     struct vfs *vfs; /* served in place of the tree; borrowed */

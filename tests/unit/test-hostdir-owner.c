@@ -24,15 +24,20 @@ static const char *path_of(struct peer *peer, const char *name)
     return path;
 }
 
-static struct peer *mapped_peer(void)
+static struct peer *peer_with(const struct peer_options *options)
 {
-    struct peer *peer = peer_new(&(struct peer_options){.mapped = true});
+    struct peer *peer = peer_new(options);
     peer_put_file(peer->tree_fd, "probe", "");
     if (setxattr(path_of(peer, "probe"), "user.a", "", 0, 0) < 0)
         cr_skip_test("/tmp is on a file system without user attributes");
     cr_assert_eq(unlinkat(peer->tree_fd, "probe", 0), 0);
     peer->header.uid = UID, peer->header.gid = GID;
     return peer;
+}
+
+static struct peer *mapped_peer(void)
+{
+    return peer_with(&(struct peer_options){.mapped = true});
 }
 
 static void remember(struct peer *peer, const char *name, const void *text, size_t len)
@@ -97,6 +102,27 @@ Test(hostdir_owner, what_is_no_file_stands_as_an_empty_one)
         cr_expect_eq(setattr(peer, "n", (struct fuse_setattr_in){.valid = FATTR_SIZE, .size = 9}), -EINVAL);
         cr_expect_eq(PEER_CALL(peer, FUSE_UNLINK, ROOT, PEER_NAME("n")), 0);
     }
+    peer_free(peer);
+}
+
+Test(hostdir_owner, where_owners_are_the_host_s_own_only_devices_are_stood_in_for)
+{
+    struct peer *peer = peer_with(&(struct peer_options){.stand_ins = true});
+    struct stat st;
+    cr_assert_eq(make_node(peer, "b", S_IFBLK | 0660), 0);
+    cr_assert_eq(make_node(peer, "fifo", S_IFIFO | 0660), 0);
+    struct fuse_attr attr = attr_of(peer, "b");
+    cr_expect(attr.mode == (S_IFBLK | 0640) && attr.rdev == NULL_RDEV && attr.uid == geteuid());
+    cr_expect_eq(listed_type(peer, "b"), DT_BLK);
+    cr_assert_eq(fstatat(peer->tree_fd, "b", &st, AT_SYMLINK_NOFOLLOW), 0);
+    cr_expect(S_ISREG(st.st_mode) && st.st_size == 0 && (st.st_mode & 07777) == 0640);
+    cr_assert_eq(fstatat(peer->tree_fd, "fifo", &st, AT_SYMLINK_NOFOLLOW), 0);
+    cr_expect(S_ISFIFO(st.st_mode));
+    cr_expect_eq(setattr(peer, "b", (struct fuse_setattr_in){.valid = FATTR_MODE, .mode = 0600}), 0);
+    cr_expect_eq(attr_of(peer, "b").mode, S_IFBLK | 0600);
+    cr_expect_eq(peer_open(peer, peer_lookup(peer, ROOT, "b"), O_RDWR), 0);
+    cr_assert_eq(fchmodat(peer->tree_fd, "b", 0604, 0), 0);
+    cr_expect_eq(attr_of(peer, "b").mode, S_IFBLK | 0604, "the mode is the host's");
     peer_free(peer);
 }
 

@@ -9,6 +9,7 @@ MOUNTS_TESTS = \
 	tests/integration/mounts-hook.sh \
 	tests/integration/mounts-inotify.sh \
 	tests/integration/mounts-killed.sh \
+	tests/integration/mounts-large.sh \
 	tests/integration/mounts-locks.sh \
 	tests/integration/mounts-many.sh \
 	tests/integration/mounts-owner.sh \

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A file of more than 4 GiB and a directory of 100,000 entries in a host directory.
 . "$GONDOLIN_SOURCE/tests/integration/lib.sh"
-requires python3 python3
 
 entries=100000
 
@@ -14,16 +13,7 @@ d=$scratch/d
 mkdir -p "$d/many"
 truncate -s 5G "$d/file"
 printf 'of the host' | dd of="$d/file" bs=1M seek=4500 conv=notrunc status=none
-python3 - "$d/many" "$entries" <<'END' # mostly links: making a file can take a tenth of a millisecond
-import os, sys
-os.chdir(sys.argv[1])
-for i in range(1, int(sys.argv[2]) + 1):
-    if i % 100 == 1:
-        file = str(i)
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o644))
-    else:
-        os.link(file, str(i))
-END
+(cd "$d/many" && seq "$entries" | xargs touch)
 sandbox sb --bind "$d:/d"
 
 [ "$(in_guest 'stat -c %s /d/file')" = 5368709120 ] || fail "the size of a file of 5 GiB: $(in_guest 'stat -c %s /d/file')"

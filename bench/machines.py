@@ -91,7 +91,7 @@ class Sandbox:
 
     def execute(self, *argv):
         return subprocess.run([self.bench.gondolin, "exec", self.mountpoint, "--", *argv], check=True, text=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120).stdout
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=900).stdout
 
     def run(self, line):
         with open(f"{self.mountpoint}/run", "wb", buffering=0) as run:

@@ -7,7 +7,10 @@
 #include <sys/fanotify.h>
 #include <unistd.h>
 
-enum { BUFFER = 16 * 1024 };
+enum {
+    BUFFER = 16 * 1024,
+    LONGEST = 1024, /* of an event: its head, two handles of at most 128 bytes and a name */
+};
 
 static void take_record(const struct fanotify_event_info_fid *record, struct fanevent *event)
 {
@@ -40,19 +43,30 @@ static void read_records(const uint8_t *at, const uint8_t *end, struct fanevent 
 }
 
 /* Events are packed with 4-byte alignment only, so their heads are copied out. Records hold nothing wider than that. */
+static void take_events(const uint8_t *buffer, size_t len, pid_t self, fanevent_fn *fn, void *data)
+{
+    struct fanotify_event_metadata head;
+    for (size_t at = 0; len - at >= sizeof head; at += head.event_len) {
+        memcpy(&head, buffer + at, sizeof head);
+        if (head.event_len < sizeof head || head.event_len > len - at)
+            break;
+        if (head.pid == self)
+            continue;
+        struct fanevent event = {.mask = head.mask};
+        read_records(buffer + at + head.metadata_len, buffer + at + head.event_len, &event);
+        fn(data, &event);
+    }
+}
+
+/* Where there was room for another event, there was none: asking again would cost an emulated guest as much as an event. */
 void fanevents_read(int fd, fanevent_fn *fn, void *data)
 {
     _Alignas(struct fanotify_event_metadata) uint8_t buffer[BUFFER];
+    pid_t self = getpid();
     ssize_t n;
-    while ((n = read(fd, buffer, sizeof buffer)) > 0) {
-        struct fanotify_event_metadata head;
-        for (size_t at = 0; (size_t)n - at >= sizeof head; at += head.event_len) {
-            memcpy(&head, buffer + at, sizeof head);
-            if (head.event_len < sizeof head || head.event_len > (size_t)n - at)
-                break;
-            struct fanevent event = {.mask = head.mask, .pid = head.pid};
-            read_records(buffer + at + head.metadata_len, buffer + at + head.event_len, &event);
-            fn(data, &event);
-        }
-    }
+    do {
+        n = read(fd, buffer, sizeof buffer);
+        if (n > 0)
+            take_events(buffer, (size_t)n, self, fn, data);
+    } while (n > BUFFER - LONGEST);
 }

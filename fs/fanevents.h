@@ -4,20 +4,18 @@
 #define GONDOLIN_FS_FANEVENTS_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
 struct file_handle;
 
 struct fanevent {
     uint64_t mask; /* FAN_*; FAN_Q_OVERFLOW: events were lost */
-    pid_t pid;     /* who did it; 0: that is not told */
     const struct file_handle *object, *directory; /* NULL: not told */
     const char *name; /* in the directory; NULL: not told */
 };
 
 typedef void fanevent_fn(void *data, const struct fanevent *event);
 
-/* Calls fn for every event that there is now. */
+/* Calls fn for every event that there is now but those that this process itself has caused. */
 void fanevents_read(int fd, fanevent_fn *fn, void *data);
 
 #endif

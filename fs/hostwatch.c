@@ -123,7 +123,7 @@ static void report(void *data, const struct fanevent *event)
         d->ops->lost(d->data);
         return;
     }
-    if (event->pid == getpid() || !event->directory)
+    if (!event->directory)
         return;
     unsigned count = find(d->watch, event->directory, found);
     for (unsigned i = 0; i < count; i++) {

@@ -53,8 +53,6 @@ static void report(void *data, const struct fanevent *event)
         ops->lost(drain->data);
         return;
     }
-    if (event->pid == getpid())
-        return;
     uint64_t object = handle_ino(event->object), directory = handle_ino(event->directory);
     if (event->mask & NAME_EVENTS) {
         if (directory && event->name && strcmp(event->name, ".") != 0)

@@ -2,6 +2,7 @@
 #include "src/vfs_worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,11 @@
 #include "src/printable.h"
 #include "vmm/child.h"
 
-enum { SEND_LIMIT_S = 1, SAID = 512 };
+enum {
+    SEND_LIMIT_S = 1,
+    SAID = 512,
+    END_LIMIT_MS = 5000, /* one that waits for a dead file server does not die */
+};
 
 struct vfs_worker {
     const struct vfs_worker_ops *ops;
@@ -200,11 +205,22 @@ pid_t vfs_worker_pid(const struct vfs_worker *w)
     return w->pid;
 }
 
+/* It has what it serves open, and whoever waits for the sandbox's end wants to unmount that. */
+static void await_end(const struct vfs_worker *w)
+{
+    struct pollfd end = {.fd = w->pidfd, .events = POLLIN};
+    while (w->pid > 0 && poll(&end, 1, END_LIMIT_MS) < 0 && errno == EINTR)
+        ;
+    if (w->pid > 0)
+        waitpid(w->pid, NULL, WNOHANG);
+}
+
 void vfs_worker_free(struct vfs_worker *w)
 {
     if (!w)
         return;
     vfs_worker_kill(w);
+    await_end(w);
     watch_del(w->pid_watch);
     if (w->pidfd >= 0)
         close(w->pidfd);

@@ -37,7 +37,8 @@ bool vfs_worker_send(struct vfs_worker *worker, const struct worker_message *mes
 pid_t vfs_worker_pid(const struct vfs_worker *worker);
 /* `ended` follows, as soon as the process is gone: one that waits for a disk, or for this very loop, takes its time. */
 void vfs_worker_kill(struct vfs_worker *worker);
-/* Kills the process if it still runs; then it is left to whoever inherits it. NULL is ignored. */
+/* Kills the process if it still runs, and waits for its end, but not for ever; then it is left to whoever inherits it. NULL
+ * is ignored. */
 void vfs_worker_free(struct vfs_worker *worker);
 
 #endif

@@ -74,6 +74,7 @@ done
 [ "$(completes gondolin exec sb -- l)" = '' ] || fail 'a command for the guest is completed'
 [ "$(completes gondolin image v)" = verify ] || fail 'completion of image actions'
 [ "$(completes gondolin checkpoint v)" = verify ] || fail 'completion of checkpoint actions'
-[ "$(completes gondolin image --json rm busy)" = busybox ] || fail 'completion of an image behind an option'
+got=$(completes gondolin image --json rm busy)
+[ "$got" = busybox ] || fail "completion of an image behind an option: '$got', of: $(gondolin image ls 2>&1)"
 [ "$(completes gondolin mount --name x --image busy)" = busybox ] || fail 'completion of the value of --image'
 [ "$(completes gondolin image tag busybox busy)" = '' ] || fail 'completion where a new name is wanted'

@@ -116,6 +116,7 @@ def create_unlink(view):
 
 def list_long(view):
     directory = view.fresh(LISTED)
+    view.settle()
     return seconds(lambda: subprocess.run(["ls", "-l", directory], check=True, stdout=subprocess.DEVNULL))
 
 

@@ -4,6 +4,12 @@
 
 #include "src/supervisor_internal.h"
 
+static void begin_first(struct supervisor *s)
+{
+    s->operations->begun = true;
+    s->operations->begin(s->operations);
+}
+
 void operation_add(struct supervisor *s, struct operation *operation)
 {
     struct operation **at = &s->operations;
@@ -13,15 +19,16 @@ void operation_add(struct supervisor *s, struct operation *operation)
     operation->s = s;
     operation->next = NULL;
     if (s->operations == operation)
-        operation->begin(operation);
+        begin_first(s);
 }
 
+/* One that came when the last one was done, but before this, has begun already. */
 static void begin_next(void *data)
 {
     struct supervisor *s = data;
-    if (s->operations)
-        s->operations->begin(s->operations);
-    else if (s->quit_wanted)
+    if (s->operations && !s->operations->begun)
+        begin_first(s);
+    else if (!s->operations && s->quit_wanted)
         loop_quit(s->loop, 0);
 }
 

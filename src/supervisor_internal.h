@@ -30,6 +30,7 @@ struct restoring;
 struct operation {
     struct operation *next;
     struct supervisor *s;
+    bool begun;
     /* Calls operation_done, now or later, and only then is the next one begun. */
     void (*begin)(struct operation *operation);
 };

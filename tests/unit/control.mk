@@ -4,7 +4,11 @@ CONTROL_TEST_LIBS = src/libsupervisor.a images/libimages.a fs/libhostview.a fs/l
 	-lpthread $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow \
-	tests/unit/test-record tests/unit/test-bin-dir tests/unit/test-job-record tests/unit/test-compat
+	tests/unit/test-record tests/unit/test-bin-dir tests/unit/test-job-record tests/unit/test-compat \
+	tests/unit/test-operation
+tests_unit_test_operation_SOURCES = tests/unit/test-operation.c
+tests_unit_test_operation_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_test_operation_LDADD = $(CONTROL_TEST_LIBS)
 tests_unit_test_job_record_SOURCES = tests/unit/test-job-record.c $(CONTROL_BENCH)
 tests_unit_test_job_record_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_job_record_LDADD = $(CONTROL_TEST_LIBS)
@@ -30,7 +34,7 @@ tests_unit_test_bin_dir_SOURCES = tests/unit/test-bin-dir.c $(CONTROL_BENCH)
 tests_unit_test_bin_dir_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_test_bin_dir_LDADD = $(CONTROL_TEST_LIBS)
 TESTS += tests/unit/test-control tests/unit/test-jobs tests/unit/test-jobs-frames tests/unit/test-follow tests/unit/test-record \
-	tests/unit/test-bin-dir tests/unit/test-job-record tests/unit/test-compat
+	tests/unit/test-bin-dir tests/unit/test-job-record tests/unit/test-compat tests/unit/test-operation
 
 check_PROGRAMS += tests/fuzz/replay-pump tests/fuzz/replay-frames tests/fuzz/replay-records
 tests_fuzz_replay_records_SOURCES = tests/fuzz/fuzz-records.c $(FUZZ_COMMON)

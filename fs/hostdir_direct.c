@@ -24,8 +24,8 @@ bool hostdir_writes_direct(const struct hostdir *hostdir, const struct vfs_file 
 {
     struct stat st;
     return hostdir->direct && !(how & (VFS_APPEND | VFS_DSYNC | VFS_SYNC)) && size >= WORTH_IT &&
-           size <= WIRE_IO_LIMIT && size % ALIGNMENT == 0 && offset % ALIGNMENT == 0 && fstat(file->fd, &st) == 0 &&
-           (uint64_t)st.st_size <= offset;
+           size <= WIRE_IO_LIMIT && size % ALIGNMENT == 0 && offset % ALIGNMENT == 0 &&
+           file->direct_fd != HOSTDIR_NO_DIRECT && fstat(file->fd, &st) == 0 && (uint64_t)st.st_size <= offset;
 }
 
 /* Under the lock. A descriptor of its own: all else goes through the cache. Negative where there is none to be had. */

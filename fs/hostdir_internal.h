@@ -35,7 +35,7 @@ struct vfs_file {
     int fd;
     dev_t dev;
     atomic_int nowait; /* enum hostdir_nowait */
-    int direct_fd;     /* under hostdir.direct_lock; or one of enum hostdir_direct */
+    atomic_int direct_fd; /* found out under hostdir.direct_lock; or one of enum hostdir_direct */
 
     /* directories only: entries read and not yet taken, under the lock */
     pthread_mutex_t lock;

@@ -35,7 +35,8 @@ static int direct_fd(struct hostdir *hostdir, struct vfs_file *file)
         return file->direct_fd;
     int fd = open(hostdir_proc_path(file->fd).text, O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY);
     hostdir->direct_files += fd >= 0;
-    return file->direct_fd = fd >= 0 ? fd : HOSTDIR_NO_DIRECT;
+    file->direct_fd = fd >= 0 ? fd : HOSTDIR_NO_DIRECT;
+    return file->direct_fd;
 }
 
 /* Under the lock. The peer's memory may be a device's, which no other device can fetch from (fs/window.h). */

@@ -37,8 +37,8 @@ Test(guest_cmdline, bad_options_are_named)
     static const char *const bad[] = {"gondolin.root=vda", "gondolin.root=", "gondolin.root=/dev/../etc",
                                       "gondolin.root=/dev/", "gondolin.rootfstype=", "gondolin.row", "gondolin.",
                                       /* too long */
-                                      "gondolin.root=/dev/xxxx"
-                                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
+                                      ("gondolin.root=/dev/xxxx"
+                                       "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct cmdline c;
         struct err err = {0};

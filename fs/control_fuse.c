@@ -87,6 +87,9 @@ static void fill_attr(const struct control_node *node, struct stat *st)
     };
 }
 
+/* Half of what one request may ask for: the second half is on its way while the first is copied. */
+enum { READ_AHEAD = WIRE_IO_LIMIT / 2 };
+
 /* What the host's kernel may keep: every request that it need not make counts, as opening a file takes one for each
  * directory on the way. Names are not kept, because control files come and go by themselves; except those at the top,
  * which every path leads through and which stay. (After a restore the old id of root/ is ESTALE, upon which the kernel
@@ -120,7 +123,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
     conn->max_write = WIRE_IO_LIMIT;
-    conn->max_readahead = WIRE_IO_LIMIT;
+    conn->max_readahead = READ_AHEAD;
     conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA |
                                    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_DONT_MASK);

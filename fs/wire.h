@@ -18,7 +18,7 @@ enum {
     WIRE_NAME_LIMIT = 255,    /* bytes of one path component or xattr name, NUL excluded */
     WIRE_TARGET_LIMIT = 4095, /* bytes of a symlink's target, NUL excluded */
     WIRE_XATTR_LIMIT = 65536, /* bytes of an xattr value or of a list of xattr names */
-    WIRE_IO_LIMIT = 512 * 1024, /* bytes of one READ, READDIR or WRITE: what we negotiate at most */
+    WIRE_IO_LIMIT = 1024 * 1024, /* bytes of one READ, READDIR or WRITE: what we negotiate at most */
     WIRE_COPY_LIMIT = 64 << 20, /* bytes of one COPY_FILE_RANGE; longer requests are shortened, which callers expect */
     WIRE_WINDOW_PIECES = 16, /* of WIRE_IO_LIMIT bytes each: memory that both sides have */
     WIRE_FRAME_LIMIT = 80 + WIRE_IO_LIMIT, /* bytes of the longest frame: header, write argument, data */

@@ -14,7 +14,7 @@
 #define PORT_TCP "gondolin.tcp"
 
 enum {
-    CTL_VERSION = 2,
+    CTL_VERSION = 3,
     CTL_MAX_FRAME = 64 * 1024,   /* header included */
     CTL_MAX_HOST_FRAME = 1024 * 1024, /* the same for the host's frames, where READY has said so: long commands are in one */
     CTL_STREAM_WINDOW = 256 * 1024, /* initial credit of each stream, in each direction, in bytes */

@@ -7,8 +7,12 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "tools"))
+from headers import constant  # noqa: E402
 
 HELLO = struct.Struct("<QQ")  # bench/wire.h
 START_LIMIT = 120
@@ -235,8 +239,8 @@ class Loaded:
             end.close()
         port = self.sockets["port1"]
         port.settimeout(START_LIMIT)
-        self.send(port, self.CONFIG, {"version": 2, "hostname": "bare", "realtime_ns": time.time_ns(), "entropy": "00" * 32,
-                                      "machine_id": "0" * 32})
+        self.send(port, self.CONFIG, {"version": constant("src/proto.h", "CTL_VERSION"), "hostname": "bare",
+                                      "realtime_ns": time.time_ns(), "entropy": "00" * 32, "machine_id": "0" * 32})
         self.wait_for(port, self.READY)
         self.send(port, self.JOB_START, {"cmd": "true", "stdin": False}, 1)
         self.wait_for(port, self.JOB_EXIT)

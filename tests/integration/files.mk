@@ -14,5 +14,6 @@ FILES_TESTS = \
 	tests/integration/streams.sh \
 	tests/integration/window.sh
 TESTS += $(FILES_TESTS)
-EXTRA_DIST += $(FILES_TESTS) tests/integration/fake-guest.sh tests/tools/fake-qemu.py tests/tools/posix-checks.py
+EXTRA_DIST += $(FILES_TESTS) tests/integration/fake-guest.sh tests/tools/fake-qemu.py tests/tools/headers.py \
+	tests/tools/posix-checks.py
 $(FILES_TESTS:.sh=.log): tests/store.stamp

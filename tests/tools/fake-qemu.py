@@ -17,6 +17,9 @@ import struct
 import sys
 import threading
 
+from headers import constant
+
+IO_LIMIT = constant("fs/wire.h", "WIRE_IO_LIMIT")
 HELLO, CONFIG, READY, PING, PONG, LOG, SHUTDOWN, GOODBYE = 1, 2, 3, 4, 5, 6, 7, 8
 START, STARTED, EXIT, DATA, CREDIT, SIGNAL, WINSIZE, CLOSE, NOTICES = 16, 17, 18, 19, 20, 21, 22, 23, 24
 LOOKUP, FORGET, GETATTR, READLINK, OPEN, READ, RELEASE, INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT = (
@@ -49,7 +52,8 @@ def dirent(ino, name, kind=8):
 class Guest:
     """The well-meaning one. Scenarios override."""
 
-    greeting = b'{"version":2,"agent":"fake","kernel":"6.1.0-fake","arch":"x86_64","boot_us":{"init":1}}'
+    greeting = b'{"version":%d,"agent":"fake","kernel":"6.1.0-fake","arch":"x86_64","boot_us":{"init":1}}' % constant(
+        "src/proto.h", "CTL_VERSION")
     stage = "run"
 
     def __init__(self, fds):
@@ -115,7 +119,7 @@ class Guest:
     def file_reply(self, opcode, unique, node, body):
         known = self.files.get(node)
         if opcode == INIT:
-            return reply(unique, 0, struct.pack("<IIIIHHIIHHI28x", 7, 38, 131072, 0, 64, 48, 524288, 1, 128, 0, 0))
+            return reply(unique, 0, struct.pack("<IIIIHHIIHHI28x", 7, 38, 131072, 0, 64, 48, IO_LIMIT, 1, 128, 0, 0))
         if opcode in (RELEASE, RELEASEDIR):
             return reply(unique)
         if not known:

@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 
+from headers import constant
+
 WORKER, PLACE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 TREE = os.path.join(PLACE, "tree")
 NONCE = b"0123456789abcdef" * 2
@@ -26,7 +28,7 @@ OPS = {name: number for number, name in enumerate(
     "- FSYNC SETXATTR GETXATTR LISTXATTR REMOVEXATTR FLUSH INIT OPENDIR READDIR RELEASEDIR FSYNCDIR GETLK SETLK SETLKW "
     "ACCESS CREATE INTERRUPT BMAP DESTROY IOCTL POLL NOTIFY_REPLY BATCH_FORGET FALLOCATE READDIRPLUS RENAME2 LSEEK "
     "COPY_FILE_RANGE SETUPMAPPING REMOVEMAPPING SYNCFS TMPFILE STATX".split())}
-PIECE, PIECES = 512 * 1024, 16  # fs/window.h
+PIECE, PIECES = constant("fs/wire.h", "WIRE_IO_LIMIT"), constant("fs/wire.h", "WIRE_WINDOW_PIECES")
 wrong = []
 
 

@@ -18,7 +18,15 @@
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 #define PAGEMAP_FILE (UINT64_C(1) << 61) /* still the file's page (or shared memory) */
 
-enum { PAGE = 4096, BUFFER = 1024 * 1024, PAGES_PER_BUFFER = BUFFER / PAGE, ENTRIES = 8192 };
+enum {
+    PAGE = 4096,
+    BUFFER = 1024 * 1024,
+    PAGES_PER_BUFFER = BUFFER / PAGE,
+    ENTRIES = 8192,
+    /* The page cache keeps what is written at once in one folio, and since Linux 6.18 maps a folio as a whole: what a clone
+     * has in memory for each page that it looks at. */
+    PIECE = 128 * 1024,
+};
 
 struct dump {
     const struct pages_source *source;
@@ -42,7 +50,7 @@ static bool is_zero(const char *page)
 static int write_data(struct dump *d, const char *data, size_t length, uint64_t offset)
 {
     while (length) {
-        ssize_t n = pwrite(d->to, data, length, (off_t)offset);
+        ssize_t n = pwrite(d->to, data, length < PIECE ? length : PIECE, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

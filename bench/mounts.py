@@ -130,6 +130,7 @@ GIT = "/usr/bin/git -c safe.directory=* -C"
 
 def at_once(share, line, processes):
     """The shell's `$i` counts them."""
+    line = f"{{ {line} || echo '{share.name}: this one failed' >&2; }}"
     return share.seconds("exec", "/bin/sh", "-c", f"for i in $(seq {processes}); do {line} & done; wait")
 
 

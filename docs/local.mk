@@ -21,4 +21,5 @@ EXTRA_DIST += \
 	docs/architecture.md \
 	docs/dependencies.md \
 	docs/gondolin.bash \
+	docs/performance.md \
 	docs/posix.md

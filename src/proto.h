@@ -31,9 +31,9 @@ enum ctl_stream { CTL_STDIN = 0, CTL_STDOUT = 1, CTL_STDERR = 2, CTL_STREAMS = 3
 
 /* "h" sent by the host, "g" by the guest. JSON members are listed; unknown members are ignored. */
 enum ctl_type {
-    /* g, first frame: {"version":2,"agent":"0.1.0","arch":"x86_64","boot_us":{"PHASE":N,...}} */
+    /* g, first frame: {"version":N,"agent":"0.1.0","arch":"x86_64","boot_us":{"PHASE":N,...}} */
     CTL_HELLO = 1,
-    /* h, answer to HELLO: {"version":2,"hostname":"...","realtime_ns":N,"entropy":"HEX","machine_id":"HEX","env":{...}}.
+    /* h, answer to HELLO: {"version":N,"hostname":"...","realtime_ns":N,"entropy":"HEX","machine_id":"HEX","env":{...}}.
      * The agent applies it (clock and entropy before any job), then sends READY. Entropy has at most 512 bytes,
      * machine_id 16, hex is lower-case; what is absent stays as it is. May come again at any time. To a guest that is
      * quiet it says that it is a clone: it goes on once it has its own clock and entropy, and counts notices anew. */

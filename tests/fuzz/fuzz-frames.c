@@ -16,6 +16,7 @@
 #include "src/bin_dir.h"
 #include "src/jobs_internal.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/ctlversion.h"
 
 enum { FILES = 16, ASKED = 64 };
 
@@ -370,7 +371,7 @@ static void open_link(struct world *w, bool greet)
     static const struct {
         struct ctl_header header;
         char text[13];
-    } greeting = {{.length = sizeof(struct ctl_header) + 13, .type = CTL_HELLO}, "{\"version\":2}"};
+    } greeting = {{.length = sizeof(struct ctl_header) + 13, .type = CTL_HELLO}, "{" CTL_VERSION_JSON "}"};
     static const struct ctl_header is_ready = {.length = sizeof is_ready, .type = CTL_READY};
     int ends[2];
     w->loop = loop_new();

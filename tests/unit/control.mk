@@ -1,5 +1,5 @@
 # Control files and jobs, without a kernel and without a guest.
-CONTROL_BENCH = tests/unit/controlbench.c tests/unit/controlbench.h
+CONTROL_BENCH = tests/unit/controlbench.c tests/unit/controlbench.h tests/unit/ctlversion.h
 CONTROL_TEST_LIBS = src/libsupervisor.a images/libimages.a fs/libhostview.a fs/libfs.a src/libhost.a src/libcommon.a $(FUSE_LIBS) $(JSON_LIBS) \
 	-lpthread $(UNIT_LIBS)
 

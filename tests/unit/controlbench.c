@@ -2,6 +2,7 @@
 #define FUSE_USE_VERSION 314
 
 #include "tests/unit/controlbench.h"
+#include "tests/unit/ctlversion.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -406,7 +407,7 @@ struct controlbench *cb_new_jobs_silent(void)
 struct controlbench *cb_new_jobs(void)
 {
     struct controlbench *b = cb_new_jobs_silent();
-    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":2}");
+    cb_agent_json(b, CTL_HELLO, 0, "{" CTL_VERSION_JSON "}");
     cr_assert(cb_agent_find(b, CTL_CONFIG));
     cb_agent_json(b, CTL_READY, 0, "{\"root\":\"rw\"}");
     cr_assert(b->ready);

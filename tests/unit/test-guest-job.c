@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/ctlversion.h"
 #include "tests/unit/guesthost.h"
 
 static struct guesthost *host;
@@ -18,7 +19,7 @@ static struct guesthost *host;
 static void up(void)
 {
     host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2,\"env\":{\"FROM_SESSION\":\"s\",\"BOTH\":\"session\"}}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON ",\"env\":{\"FROM_SESSION\":\"s\",\"BOTH\":\"session\"}}");
 }
 
 static void down(void)

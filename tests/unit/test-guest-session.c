@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "guest/programs.h"
+#include "tests/unit/ctlversion.h"
 #include "tests/unit/guesthost.h"
 
 static bool count_reached(struct guesthost *host, void *type)
@@ -32,7 +33,7 @@ Test(guest_session, hello_names_versions_and_phases)
 Test(guest_session, configuration_is_applied_and_may_come_again)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2,\"hostname\":\"one\",\"realtime_ns\":1700000000000000001,"
+    guesthost_configure(host, "{" CTL_VERSION_JSON ",\"hostname\":\"one\",\"realtime_ns\":1700000000000000001,"
                               "\"entropy\":\"00ff10\",\"unknown\":[]}");
     cr_assert(strstr(host->last, "\"root\":\"rw\"") && strstr(host->last, "\"notices\":false"));
     cr_assert(strstr(host->last, "\"kernel\":\""));
@@ -40,7 +41,7 @@ Test(guest_session, configuration_is_applied_and_may_come_again)
     cr_assert_eq(host->configured.realtime_ns, 1700000000000000001u);
     cr_assert_eq(host->configured.entropy_len, 3u);
     cr_assert_arr_eq(host->configured.entropy, "\x00\xff\x10", 3);
-    guesthost_configure(host, "{\"version\":2,\"machine_id\":\"0123456789abcdef0123456789abcdef\"}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON ",\"machine_id\":\"0123456789abcdef0123456789abcdef\"}");
     cr_assert_not_null(host->configured.machine_id);
     guesthost_free(host);
 }
@@ -67,7 +68,7 @@ Test(guest_session, mounts_are_passed_on_and_answered)
 Test(guest_session, freeze_answers_with_errno)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     host->freeze_result = -EOPNOTSUPP;
     guesthost_send(host, CTL_FREEZE, 0, 0, "{\"frozen\":true}", 15);
     cr_assert(wait_frame(host, CTL_FREEZE));
@@ -78,16 +79,16 @@ Test(guest_session, freeze_answers_with_errno)
 Test(guest_session, a_configuration_while_frozen_is_told_so)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     cr_assert_not(host->configured.frozen);
     guesthost_send(host, CTL_FREEZE, 0, 0, "{\"frozen\":true}", 15);
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     cr_assert(host->configured.frozen);
     cr_assert(wait_frame(host, CTL_FREEZE));
     host->counts[CTL_FREEZE] = 0;
     guesthost_send(host, CTL_FREEZE, 0, 0, "{\"frozen\":false}", 16);
     cr_assert(wait_frame(host, CTL_FREEZE));
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     cr_assert_not(host->configured.frozen);
     guesthost_free(host);
 }
@@ -96,7 +97,7 @@ Test(guest_session, a_configuration_while_frozen_is_told_so)
 Test(guest_session, is_quiet_until_told_to_go_on)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     guesthost_send(host, CTL_QUIESCE, 0, 0, "{\"quiet\":true}", 14);
     guesthost_send(host, CTL_QUIESCE, 0, 0, "{\"quiet\":false,\"realtime_ns\":5}", 31);
     cr_assert(wait_frame(host, CTL_QUIESCE));
@@ -111,13 +112,13 @@ Test(guest_session, is_quiet_until_told_to_go_on)
 Test(guest_session, a_configuration_while_quiet_is_a_clones)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     cr_assert_not(host->configured.cloned);
     guesthost_send(host, CTL_QUIESCE, 0, 0, "{\"quiet\":true}", 14);
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     cr_assert(host->configured.cloned);
     cr_assert_eq(host->configured.notices, 7u);
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     cr_assert_not(host->configured.cloned);
     guesthost_free(host);
 }
@@ -125,7 +126,7 @@ Test(guest_session, a_configuration_while_quiet_is_a_clones)
 Test(guest_session, a_guest_that_cannot_be_quiet_says_so)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     host->stand_still_result = -EPERM;
     guesthost_send(host, CTL_QUIESCE, 0, 0, "{\"quiet\":true}", 14);
     guesthost_send(host, CTL_QUIESCE, 0, 0, "{\"quiet\":false}", 15);
@@ -137,7 +138,7 @@ Test(guest_session, a_guest_that_cannot_be_quiet_says_so)
 Test(guest_session, the_clock_can_be_set_alone)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     guesthost_send(host, CTL_QUIESCE, 0, 0, "{\"realtime_ns\":9}", 17);
     guesthost_send(host, CTL_PING, 0, 0, NULL, 0);
     cr_assert(wait_frame(host, CTL_PONG));
@@ -149,7 +150,7 @@ Test(guest_session, the_clock_can_be_set_alone)
 Test(guest_session, quiet_twice_breaks_the_protocol)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     guesthost_send(host, CTL_QUIESCE, 0, 0, "{\"quiet\":false}", 15);
     cr_assert(guesthost_until(host, guesthost_broken, NULL, 5000));
     guesthost_free(host);
@@ -174,7 +175,7 @@ static bool list_ended(struct guesthost *host, void *unused)
 Test(guest_session, programs_come_in_pieces_ended_by_an_empty_one)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     guesthost_send(host, CTL_PROGRAMS, 0, 0, NULL, 0);
     cr_assert(guesthost_until(host, list_ended, NULL, 10000));
     cr_assert_gt(host->counts[CTL_PROGRAMS], 2u);
@@ -218,7 +219,7 @@ struct bad_frame {
 static void expect_broken(const struct bad_frame *bad)
 {
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     struct hostjob *job = guesthost_start(host, "{\"cmd\":\"sleep 50\"}");
     guesthost_send(host, bad->type, bad->flags, bad->id ? job->id : 0, bad->payload, bad->len);
     cr_expect(guesthost_until(host, guesthost_broken, NULL, 2000), "%s was accepted", bad->what);
@@ -235,9 +236,9 @@ Test(guest_session, impossible_frames_break_the_session, .timeout = 60)
         {"an unknown type", 999, 0, 0, NULL, 0},
         {"JOB_EXIT", CTL_JOB_EXIT, 0, 1, NULL, 0},
         {"CONFIG without JSON", CTL_CONFIG, 0, 0, "x", 1},
-        {"CONFIG with a trailing word", CTL_CONFIG, 0, 0, "{\"version\":2} x", 15},
+        {"CONFIG with a trailing word", CTL_CONFIG, 0, 0, "{" CTL_VERSION_JSON "} x", 15},
         {"CONFIG of another version", CTL_CONFIG, 0, 0, "{\"version\":1}", 13},
-        {"CONFIG with odd entropy", CTL_CONFIG, 0, 0, "{\"version\":2,\"entropy\":\"abc\"}", 29},
+        {"CONFIG with odd entropy", CTL_CONFIG, 0, 0, "{" CTL_VERSION_JSON ",\"entropy\":\"abc\"}", 29},
         {"deep JSON", CTL_CONFIG, 0, 0, "[[[[[[[[[[[[[[[[[[[[", 20},
         {"SHUTDOWN without grace", CTL_SHUTDOWN, 0, 0, "{\"grace_ms\":-1}", 15},
         {"a large ping", CTL_PING, 0, 0, much, 4097},
@@ -259,7 +260,7 @@ Test(guest_session, stdin_beyond_the_window_breaks_the_session)
 {
     static char block[CTL_MAX_PAYLOAD];
     struct guesthost *host = guesthost_new();
-    guesthost_configure(host, "{\"version\":2}");
+    guesthost_configure(host, "{" CTL_VERSION_JSON "}");
     struct hostjob *job = guesthost_start(host, "{\"cmd\":\"sleep 50\"}");
     for (int i = 0; i < 7; i++)
         guesthost_send(host, CTL_JOB_DATA, CTL_STDIN, job->id, block, sizeof block);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/controlbench.h"
+#include "tests/unit/ctlversion.h"
 
 static char text[CB_READ_MAX + 1];
 
@@ -39,7 +40,7 @@ Test(frames, a_bad_greeting_ends_the_link)
         {"", "malformed greeting"},
         {"null", "malformed greeting"},
         {"[]", "malformed greeting"},
-        {"{\"version\":2}{", "malformed greeting"},
+        {"{" CTL_VERSION_JSON "}{", "malformed greeting"},
         {"{}", "malformed greeting"},
         {"{\"version\":[[[[[[[[[[[[1]]]]]]]]]]]]}", "malformed greeting"},
         {"{\"version\":1}", "speaks protocol 1"},
@@ -63,7 +64,7 @@ Test(frames, nothing_comes_before_the_greeting_and_it_comes_once)
         expect_broken(b, "did not greet first");
     }
     struct controlbench *b = cb_new_jobs();
-    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":2}");
+    cb_agent_json(b, CTL_HELLO, 0, "{" CTL_VERSION_JSON "}");
     expect_broken(b, "malformed greeting");
 }
 
@@ -71,7 +72,7 @@ Test(frames, giant_json_is_taken_apart_or_refused)
 {
     struct controlbench *b = cb_new_jobs_silent();
     static char json[CTL_MAX_PAYLOAD + 1];
-    size_t len = (size_t)sprintf(json, "{\"version\":2");
+    size_t len = (size_t)sprintf(json, "{" CTL_VERSION_JSON "");
     while (len < CTL_MAX_PAYLOAD - 40)
         len += (size_t)sprintf(json + len, ",\"k%zu\":{}", len);
     json[len++] = '}';

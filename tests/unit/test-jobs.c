@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/controlbench.h"
+#include "tests/unit/ctlversion.h"
 
 static char text[CB_READ_MAX + 1];
 
@@ -159,7 +160,7 @@ Test(jobs, a_long_command_is_one_write_and_one_frame)
     cb_free(b);
     b = cb_new_jobs_silent();
     cb_mkdir(b, "jobs", "j");
-    cb_agent_json(b, CTL_HELLO, 0, "{\"version\":2}");
+    cb_agent_json(b, CTL_HELLO, 0, "{" CTL_VERSION_JSON "}");
     cb_agent_json(b, CTL_READY, 0, "{\"max_frame\":1048576}");
     cr_expect_eq(cb_put(b, "jobs/j/argv", words), 0);
     cr_expect_eq(cb_put(b, "jobs/j/ctl", "start"), 0);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "images/contain.h"
@@ -18,6 +20,7 @@
 enum {
     MEMORY = 768,      /* MiB */
     SPACE = 384 << 20, /* bytes in the cache, 275 MiB with Debian 12 */
+    MOST_FDS = 1024,
 };
 
 int appliance_failed(const struct appliance *appliance, const char *what, struct err *err)
@@ -164,6 +167,35 @@ void appliance_close(struct appliance *appliance)
     *appliance = (struct appliance){.cache_lock = -1};
 }
 
+/* The daemon in the appliance has called libguestfs by a socket in a directory of its own in /tmp or XDG_RUNTIME_DIR, which
+ * would stay there if we were killed. */
+static void remove_socket(void)
+{
+    static const char end[] = "/guestfsd.sock";
+    struct sockaddr_un address;
+    for (int fd = 0; fd < MOST_FDS; fd++) {
+        socklen_t size = sizeof address;
+        memset(&address, 0, sizeof address);
+        if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 || address.sun_family != AF_UNIX)
+            continue;
+        size_t length = strnlen(address.sun_path, sizeof address.sun_path - 1);
+        address.sun_path[length] = '\0';
+        if (length < sizeof end || strcmp(address.sun_path + length + 1 - sizeof end, end) != 0)
+            continue;
+        unlink(address.sun_path);
+        address.sun_path[length + 1 - sizeof end] = '\0';
+        rmdir(address.sun_path);
+    }
+}
+
+int appliance_launch(const struct appliance *appliance, struct err *err)
+{
+    if (guestfs_launch(appliance->g) < 0)
+        return appliance_failed(appliance, "start appliance", err);
+    remove_socket();
+    return 0;
+}
+
 struct preparation {
     const char *store, *work;
     const struct kernel *kernel;
@@ -177,8 +209,10 @@ static int build_contained(void *data, struct contained *contained, struct err *
     int code = appliance_open(p->store, p->work, p->kernel, &appliance, err);
     if (code < 0)
         return code;
-    if (guestfs_add_drive_scratch(appliance.g, 1 << 20, -1) < 0 || guestfs_launch(appliance.g) < 0)
+    if (guestfs_add_drive_scratch(appliance.g, 1 << 20, -1) < 0)
         code = appliance_failed(&appliance, "start appliance", err);
+    else
+        code = appliance_launch(&appliance, err);
     appliance_close(&appliance);
     return code;
 }

@@ -19,6 +19,9 @@ struct appliance {
  * process (SUPERMIN_*, LIBGUESTFS_*). ENOENT, ENOSPC with the fix. */
 int appliance_open(const char *store, const char *work, const struct kernel *kernel, struct appliance *out, struct err *err);
 
+/* Launches it, and leaves no name of a socket in the file system. */
+int appliance_launch(const struct appliance *appliance, struct err *err);
+
 /* Makes sure that an appliance is in the cache, building it from a kernel that is there: half a minute, once. Call it
  * from the main thread. ENOENT with the fix, EINTR. */
 int appliance_prepare(const char *store, struct err *err);

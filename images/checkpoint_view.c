@@ -38,8 +38,8 @@ int checkpoint_view_open(const char *store, const char *work, const char *const 
     for (unsigned i = 0; code == 0 && i < count; i++)
         if (add_disk(out->g, disks[i]) < 0)
             code = appliance_failed(out, disks[i], err);
-    if (code == 0 && guestfs_launch(out->g) < 0)
-        code = appliance_failed(out, "start appliance", err);
+    if (code == 0)
+        code = appliance_launch(out, err);
     if (code == 0 && mount_all(out->g, count) < 0)
         code = appliance_failed(out, "look into the disk", err);
     if (code < 0)

@@ -70,8 +70,9 @@ static int launch(struct disk *disk, struct err *err)
                                GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "unsafe", -1) < 0)
         return failed(disk, "add root disk", err);
     begin_phase(disk, disk->job.quiet_start ? NULL : "starting the appliance");
-    if (guestfs_launch(disk->g) < 0)
-        return failed(disk, "start appliance", err);
+    int code = appliance_launch(&disk->appliance, err);
+    if (code < 0)
+        return code;
     begin_phase(disk, disk->job.quiet_start ? NULL : "making the file system");
     return make_file_system(disk) < 0 ? failed(disk, "make file system", err) : 0;
 }

@@ -58,6 +58,11 @@ gondolin umount "$dir" || fail 'umount of the disk'
 eventually 10 test ! -e "$dir" || fail 'the mount point stays'
 expect_nothing_left
 
+# libguestfs keeps them where nobody would look for what is left.
+no_sockets() {
+    [ -z "$(find /tmp "$XDG_RUNTIME_DIR" -maxdepth 1 -name 'libguestfs*' -user "$(id -u)" -newer "$scratch/expected" 2>/dev/null)" ]
+}
+
 # Its process is killed: the next command takes the dead mount away.
 mkdir "$dir"
 gondolin mount --foreground --offline after "$dir" >/dev/null 2>"$scratch/offline.log" &
@@ -68,6 +73,7 @@ refused 125 'is mounted already' gondolin mount --offline after "$dir"
 kill -9 $!
 wait $! || true
 eventually 10 no_processes || fail 'something goes on'
+eventually 30 no_sockets || fail 'a socket of libguestfs is left'
 gondolin list || fail 'list'
 [ -z "$(our_mounts)" ] || fail 'a dead mount stays'
 gondolin gc >/dev/null || fail 'gc'

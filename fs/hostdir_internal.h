@@ -69,7 +69,7 @@ struct hostdir {
     unsigned device_count;
 
     pthread_mutex_t direct_lock; /* for the two below, and held while something is written */
-    void *bounce;                /* WIRE_IO_LIMIT bytes; NULL: not needed yet */
+    void *bounce;                /* WIRE_IO_LIMIT bytes or more; NULL: not needed yet */
     unsigned direct_files;       /* with a descriptor past the page cache */
 };
 

@@ -237,6 +237,14 @@ class Loaded:
                                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         for end in theirs.values():
             end.close()
+        try:
+            self.run_first_job()
+        except BaseException:
+            self.__exit__()
+            raise
+        self.first_job_seconds = time.monotonic() - begin
+
+    def run_first_job(self):
         port = self.sockets["port1"]
         port.settimeout(START_LIMIT)
         self.send(port, self.CONFIG, {"version": constant("src/proto.h", "CTL_VERSION"), "hostname": "bare",
@@ -244,7 +252,6 @@ class Loaded:
         self.wait_for(port, self.READY)
         self.send(port, self.JOB_START, {"cmd": "true", "stdin": False}, 1)
         self.wait_for(port, self.JOB_EXIT)
-        self.first_job_seconds = time.monotonic() - begin
 
     @staticmethod
     def state_of(words):

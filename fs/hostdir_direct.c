@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mman.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,10 +24,6 @@ enum {
 };
 
 static_assert((int)HUGE_PAGE >= (int)WIRE_IO_LIMIT, "a request fits one page");
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* not in the headers of Debian 12's glibc */
-#endif
 
 bool hostdir_writes_direct(const struct hostdir *hostdir, const struct vfs_file *file, size_t size, uint64_t offset,
                            unsigned how)
@@ -49,7 +46,7 @@ static int direct_fd(struct hostdir *hostdir, struct vfs_file *file)
 }
 
 /* One page where the kernel has those (since Linux 6.1, whatever is set for programs): the disk is then given one address
- * instead of 256. */
+ * instead of 256. Only what has been touched can become one. */
 static void *bounce_memory(void)
 {
     void *memory;

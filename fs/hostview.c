@@ -11,7 +11,11 @@
 #include "fs/jail.h"
 #include "fs/nodes.h"
 
-enum { MAX_EPOCH = 0x7fff, EXEC_OPEN = 0x20 /* FMODE_EXEC, which the kernel leaves in the flags of an OPEN for execve */ };
+enum {
+    MAX_EPOCH = 0x7fff,
+    EXEC_OPEN = 0x20, /* FMODE_EXEC, which the kernel leaves in the flags of an OPEN for execve */
+    MOST_BLOCK_SIZE = 512 * 1024,
+};
 
 struct hostview {
     struct hostview_config config;
@@ -192,7 +196,7 @@ static void split_ms(uint32_t ms, uint64_t *seconds, uint32_t *nanoseconds)
 /* Programs allocate buffers of this size, and the kernel takes its logarithm. */
 static uint32_t sane_block_size(uint32_t size)
 {
-    return size >= 512 && size <= WIRE_IO_LIMIT && !(size & (size - 1)) ? size : 4096;
+    return size >= 512 && size <= MOST_BLOCK_SIZE && !(size & (size - 1)) ? size : 4096;
 }
 
 static void map_attr(const struct hostview *view, struct fuse_attr *attr)

@@ -12,7 +12,7 @@ fake_sandbox wrong-lookup
 for name in zero root nomode size; do
     fails stat "$sb/root/$name"
 done
-[ "$(stat -c %o "$sb/root/blocks")" -le 1048576 ] || fail "programs are told to use buffers of $(stat -c %o "$sb/root/blocks")"
+[ "$(stat -c %o "$sb/root/blocks")" -le 524288 ] || fail "programs are told to use buffers of $(stat -c %o "$sb/root/blocks")"
 stat "$sb/root/huge" >/dev/null || fail 'node ids of the guest are its own business'
 grep -F " $sb " /proc/self/mountinfo | grep nosuid | grep -q nodev || fail 'the mount is not nosuid and nodev'
 [ "$(cat "$sb/root/file")" = 'from the guest' ] || fail 'the other files are gone'

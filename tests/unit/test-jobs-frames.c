@@ -72,7 +72,7 @@ Test(frames, giant_json_is_taken_apart_or_refused)
 {
     struct controlbench *b = cb_new_jobs_silent();
     static char json[CTL_MAX_PAYLOAD + 1];
-    size_t len = (size_t)sprintf(json, "{" CTL_VERSION_JSON "");
+    size_t len = (size_t)sprintf(json, "{" CTL_VERSION_JSON);
     while (len < CTL_MAX_PAYLOAD - 40)
         len += (size_t)sprintf(json + len, ",\"k%zu\":{}", len);
     json[len++] = '}';
